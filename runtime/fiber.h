@@ -1,0 +1,70 @@
+/*
+ * Fibers: the members of each row of a CSR, and how work on them is cut and grouped. Cuts depend on the rows and the
+ * given constants alone, never on the number of threads.
+ *
+ * fiber_cut: parts of about equal cost for a loop over rows. Rows with very many members (hubs) belong to no part;
+ * their members are cut into pieces of a fixed length, whose partial results are combined in piece order.
+ *
+ * pair_index: the (row, index) pairs that occur when each member carries an index (a relation): `per` aggregates
+ * work on compact rows of pairs, of which there are far fewer than rows times relations.
+ */
+#ifndef RUNTIME_FIBER_H
+#define RUNTIME_FIBER_H
+
+#include "mp.h"
+#include "runtime/graph.h"
+
+/* Rows row0 .. row1-1, with members member0 .. member1-1. No hub among them. */
+typedef struct fiber_part {
+    int64_t row0, row1, member0, member1;
+} fiber_part;
+
+/* Members of one hub: member0 .. member1-1, at most piece_members of them. */
+typedef struct fiber_piece {
+    int64_t hub, member0, member1;
+} fiber_piece;
+
+typedef struct fiber_hub {
+    int64_t row, piece0, n_pieces;      /* its pieces are piece0 .. piece0+n_pieces-1, in member order */
+} fiber_hub;
+
+typedef struct fiber_cut {
+    int64_t n_parts, n_hubs, n_pieces;
+    fiber_part *parts;                  /* by row */
+    fiber_hub *hubs;                    /* by row */
+    fiber_piece *pieces;                /* by hub, then member */
+} fiber_cut;
+
+/* A row costs its members + row_cost; a part ends when its cost reaches part_cost. Rows of more than hub_members
+ * (0: none is a hub) are hubs. All constants >= 1 but hub_members. */
+typedef struct fiber_cost {
+    int64_t row_cost, part_cost, hub_members, piece_members;
+} fiber_cost;
+
+mp_status fiber_cut_rows(mp_context *ctx, const int64_t *ptr, int64_t n_rows, const fiber_cost *cost, fiber_cut *out);
+void fiber_cut_free(mp_context *ctx, fiber_cut *cut);
+
+/* Pairs are ordered by row, then by index. Positions are those of the members in the rows' order. */
+typedef struct pair_index {
+    int64_t n_rows, n_members, n_pairs, n_indices;
+    int64_t n_grouped;          /* members with an index other than -1 */
+    int64_t *row_ptr;           /* [n_rows + 1]: pairs of a row */
+    int32_t *pair_row;          /* [n_pairs] */
+    int32_t *pair_idx;          /* [n_pairs] */
+    int64_t *pair_ptr;          /* [n_pairs + 1]: into order */
+    int32_t *order;             /* [n_grouped]: members grouped by pair, in their own order within a pair */
+    int32_t *pair_of;           /* [n_members]: -1 where the index is */
+    int64_t max_pair;           /* members of the largest pair */
+} pair_index;
+
+/* `index` has a value of -1 .. n_indices-1 (checked before) for each member; that of the member at position k is
+ * index[eid k] (eid all NULL: index[k]). MP_UNSUPPORTED from 2^31 members. */
+mp_status pair_index_build(mp_context *ctx, const int64_t *ptr, int64_t n_rows, const int32_t *index,
+                           graph_positions eid, int64_t n_indices, pair_index *out);
+void pair_index_free(mp_context *ctx, pair_index *pairs);
+
+/* The pairs by index: idx_ptr[n_indices + 1] into idx_order[n_pairs], by row within an index (grouped products).
+ * Both are freed by mem_array_free with these counts. */
+mp_status pair_index_by_index(mp_context *ctx, const pair_index *pairs, int64_t **idx_ptr, int32_t **idx_order);
+
+#endif
