@@ -19,13 +19,14 @@
 #endif
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n)   __asan_poison_memory_region((p), (n))
-#define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
 enum { RED_ZONE = 16 };                          /* poisoned bytes after each allocation */
+/* Not inlined: the compiler would see fresh memory passed as if it were read. */
+__attribute__((noinline)) static void poison(char *p, size_t n) { __asan_poison_memory_region(p, n); }
+static void unpoison(char *p, size_t n) { __asan_unpoison_memory_region(p, n); }
 #else
-#define POISON(p, n)   ((void)(p), (void)(n))
-#define UNPOISON(p, n) ((void)(p), (void)(n))
 enum { RED_ZONE = 0 };
+static void poison(char *p, size_t n) { (void)p, (void)n; }
+static void unpoison(char *p, size_t n) { (void)p, (void)n; }
 #endif
 
 enum { ALIGN = 16, FIRST_CHUNK = 1 << 14, LAST_CHUNK = 1 << 20 };
@@ -60,7 +61,7 @@ static void drop_newest(arena *a)
     chunk *c = a->newest;
     a->newest = c->older;
     a->bytes -= c->size;
-    UNPOISON((char *)c + HEADER, c->size - HEADER);
+    unpoison((char *)c + HEADER, c->size - HEADER);
     free(c);
 }
 
@@ -109,7 +110,7 @@ static void add_chunk(arena *a, size_t size)
     a->bytes += want;
     a->at = (char *)c + HEADER;
     a->end = (char *)c + want;
-    POISON(a->at, want - HEADER);
+    poison(a->at, want - HEADER);
 }
 
 void *arena_alloc(arena *a, size_t size)
@@ -121,7 +122,7 @@ void *arena_alloc(arena *a, size_t size)
         add_chunk(a, step);
     char *p = a->at;
     a->at += step;
-    UNPOISON(p, size);
+    unpoison(p, size);
     memset(p, 0, size);
     return p;
 }
@@ -154,7 +155,7 @@ void arena_release(arena *a, arena_mark m)
     a->at = m.at;
     a->end = a->newest ? (char *)a->newest + a->newest->size : NULL;
     if (a->newest)
-        POISON(a->at, (size_t)(a->end - a->at));
+        poison(a->at, (size_t)(a->end - a->at));
 }
 
 char *arena_strndup(arena *a, const char *s, size_t n)

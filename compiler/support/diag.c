@@ -62,11 +62,18 @@ static diag *enter(diags *ds, diag_severity severity, diag_class class, span at)
     return d;
 }
 
+/* The text of a message; one that quotes a name of a megabyte is cut. */
 static const char *format(arena *a, const char *fmt, va_list ap)
 {
+    enum { LONGEST = 800 };
     buf b = buf_make(a);
     buf_vprintf(&b, fmt, ap);
-    return buf_text(&b);
+    if (b.n <= LONGEST)
+        return buf_text(&b);
+    size_t n = LONGEST;
+    while (n && ((unsigned char)b.at[n] & 0xc0) == 0x80)
+        n--;
+    return arena_printf(a, "%.*s...", (int)n, b.at);
 }
 
 diag *diag_verror(diags *ds, diag_class class, span at, const char *fmt, va_list ap)
