@@ -30,6 +30,7 @@ static inline int64_t graph_position(graph_positions p, int64_t k)
 typedef struct graph_rows {
     int64_t n_rows, n_edges;
     int64_t max_row;            /* edges of the longest row */
+    bool full;                  /* every row lists 0, 1, 2 .. to the other side's last node: no list need be read */
     const int64_t *ptr;         /* [n_rows + 1] */
     const int32_t *other;       /* [n_edges] */
     graph_positions eid;        /* [n_edges]: place in the edge list; identity where neither is set */
@@ -50,6 +51,8 @@ typedef struct graph_batch {
     const int32_t *of_node;     /* [max(n_src, n_dst)]: graph of a node; all 0 for a single graph */
 } graph_batch;
 
+enum { GRAPH_OWNED = 24 };
+
 struct mp_graph {
     mp_context *ctx;
     _Atomic int64_t holders;
@@ -67,8 +70,8 @@ struct mp_graph {
     graph_rows in, out;
     graph_degrees in_deg, out_deg;
     graph_batch batch;
-    void *owned[16];                    /* memory behind the above, freed with the graph */
-    size_t owned_bytes[16];
+    void *owned[GRAPH_OWNED];           /* memory behind the above, freed with the graph */
+    size_t owned_bytes[GRAPH_OWNED];
     int n_owned;
 };
 
@@ -82,5 +85,16 @@ mp_status graph_list(mp_graph *g, const int32_t **src, const int32_t **dst);    
 mp_status graph_in_degrees(mp_graph *g, graph_degrees *out);
 mp_status graph_out_degrees(mp_graph *g, graph_degrees *out);
 mp_status graph_batches(mp_graph *g, graph_batch *out);
+
+/* For the files that make and build graphs. graph_new: checked sizes, empty otherwise, held by the caller. graph_own:
+ * n elements that are freed with the graph; NULL with the message set. */
+mp_status graph_new(mp_context *ctx, int64_t n_src, int64_t n_dst, int64_t n_edges, mp_graph **out);
+void *graph_own(mp_graph *g, int64_t n, size_t size, const char *what);
+void graph_disown(mp_graph *g, int n_owned);     /* frees what was owned after there were n_owned */
+
+enum {
+    GRAPH_HAVE_LIST = 1, GRAPH_HAVE_IN = 2, GRAPH_HAVE_OUT = 4, GRAPH_HAVE_IN_DEG = 8, GRAPH_HAVE_OUT_DEG = 16,
+    GRAPH_HAVE_BATCH = 32
+};
 
 #endif
