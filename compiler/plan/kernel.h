@@ -59,12 +59,16 @@ typedef enum kx_op {
     KX_NUM,         /* value.f */
     KX_REALARG,     /* real static argument: var */
     KX_TRAINING,    /* bool */
-    KX_LOAD,        /* buffer, a = row, b = element offset in the row; a < 0 gives 0 when `guarded`; half types are widened to f32 */
+    KX_LOAD,        /* buffer, a = row, b = element offset in the row; a < 0 or b < 0 gives 0 when `guarded`; half types are
+                       widened to f32 */
     KX_LOCAL,       /* local, a = element offset */
     KX_OTHER,       /* in a combine: the accumulator `local` of the piece that is merged in, a = offset */
     KX_FROM_INT,    /* a integer -> real */
-    KX_MAP,         /* element-wise: op is the EW row of ops.def; a, b, c operands (CAST changes type) */
-    KX_SELECT       /* a bool; b, c of `type`: only the taken side counts (a piecewise concat) */
+    KX_MAP,         /* element-wise: op is the EW row of ops.def; a, b, c operands (CAST changes type). LT LE EQ NE compare
+                       integers too, HAS asks a >= 0 of one; BUCKET and DROPOUT are KX_BUCKET and KX_KEEP instead */
+    KX_SELECT,      /* a bool; b, c of `type`: only the taken side counts (a piecewise concat) */
+    KX_KEEP         /* dropout, bool: is the element kept? a = p, b = key (real), c = number of the element in its
+                       domain (integer), value.i = place. The training flag is not looked at */
 } kx_op;
 
 typedef struct kexpr {
@@ -200,6 +204,7 @@ typedef struct kplan {
     kstep *steps; uint32_t n_steps;
     kpairs *pairs; uint32_t n_pairs;
     kloop_info *loops; uint32_t n_loops;
+    struct kx_tables *tables;                    /* of kx.c */
 } kplan;
 
 #endif
