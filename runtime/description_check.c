@@ -1,0 +1,376 @@
+/*
+ * Does a description hold together? Every number that names something is followed once, here, so that the rest of the
+ * runtime need not. What depends on values (a buffer's size against its tensor's) is checked by prepare.
+ */
+#include "runtime/description.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_DEGREE = 64,
+    MAX_NESTING = 64,               /* of loops */
+    MAX_TILE = 1 << 20,
+    MAX_ROW_COST = 1 << 30,
+    MAX_COPIES = 1 << 24,
+};
+
+typedef struct check {
+    const desc_layer *l;
+    const desc_program *p;
+    uint64_t n_kernels;
+    char *why;
+} check;
+
+__attribute__((format(printf, 2, 3)))
+static bool bad(check *c, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(c->why, DESC_WHY, fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* ---- the layer -------------------------------------------------------------------------------------------------- */
+
+static bool optional(uint32_t id, uint32_t n)
+{
+    return id == DESC_NONE || id < n;
+}
+
+static bool check_poly(check *c, const desc_poly *p)
+{
+    for (uint32_t i = 0; i < p->n_terms; i++) {
+        const desc_term *t = &p->terms[i];
+        for (uint32_t j = 0; j < t->n_powers; j++) {
+            if (t->powers[j].symbol >= c->l->n_symbols)
+                return bad(c, "a dim has an unknown symbol");
+            if (t->powers[j].exponent < 1 || t->powers[j].exponent > MAX_DEGREE)
+                return bad(c, "a dim has a power out of range");
+        }
+    }
+    return true;
+}
+
+static bool check_dims(check *c)
+{
+    const desc_layer *l = c->l;
+    for (uint32_t i = 0; i < l->n_dims; i++) {
+        if (!check_poly(c, &l->dims[i].num) || !check_poly(c, &l->dims[i].den))
+            return false;
+        if (!l->dims[i].den.n_terms)
+            return bad(c, "dim %u is divided by zero", i);
+    }
+    for (uint32_t i = 0; i < l->n_divisions; i++)
+        if (l->divisions[i].num >= l->n_dims || l->divisions[i].den >= l->n_dims)
+            return bad(c, "division %u is of an unknown dim", i);
+    for (uint32_t i = 0; i < l->n_checks; i++)
+        if (l->checks[i].dim >= l->n_dims)
+            return bad(c, "condition %u is on an unknown dim", i);
+    return true;
+}
+
+static bool check_statics(check *c)
+{
+    for (uint32_t i = 0; i < c->l->n_statics; i++) {
+        const desc_static *s = &c->l->statics[i];
+        if (!optional(s->symbol, c->l->n_symbols) || !optional(s->default_dim, c->l->n_dims))
+            return bad(c, "static argument %u names an unknown dim", i);
+        if (s->real && (s->symbol != DESC_NONE || s->default_dim != DESC_NONE))
+            return bad(c, "static argument %u is a real with a dim", i);
+        if (!s->real && s->has_default && !s->fixed && s->default_dim == DESC_NONE)
+            return bad(c, "static argument %u lacks its default", i);
+    }
+    return true;
+}
+
+static bool check_value(check *c, const desc_value *v, const char *what, uint32_t i)
+{
+    if ((unsigned)v->domain > MP_DOMAIN_PARAM || (unsigned)v->type > MP_BOOL || (unsigned)v->init.kind > MP_INIT_KAIMING_NORMAL)
+        return bad(c, "%s %u has an unknown domain, type or initialiser", what, i);
+    if (v->rows > ROWS_GRAPHS)
+        return bad(c, "%s %u has unknown rows", what, i);
+    if (v->rank > MP_MAX_RANK)
+        return bad(c, "%s %u has rank %u", what, i, v->rank);
+    for (uint32_t k = 0; k < v->rank; k++)
+        if (v->dims[k] >= c->l->n_dims)
+            return bad(c, "%s %u has an unknown dim", what, i);
+    if (v->type == MP_INDEX ? v->range >= c->l->n_dims : v->range != DESC_NONE)
+        return bad(c, "%s %u has a wrong range", what, i);
+    return true;
+}
+
+/* ---- programs --------------------------------------------------------------------------------------------------- */
+
+static bool check_size(const check *c, const desc_size *s)
+{
+    return s->is_const ? s->value >= 0 : s->slot < c->p->n_slots;
+}
+
+static bool check_rows(const check *c, const mp_rows *r)
+{
+    switch (r->kind) {
+    case ROWS_ONE: case ROWS_SRC: case ROWS_DST: case ROWS_EDGES: case ROWS_GRAPHS: return true;
+    case ROWS_PAIRS: return r->which < c->p->n_pairs;
+    case ROWS_DIM: return r->which < c->p->n_slots;
+    default: return false;
+    }
+}
+
+static bool check_fiber(const check *c, const mp_fiber *f)
+{
+    switch (f->kind) {
+    case FIBER_NONE: case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: return true;
+    case FIBER_ALL: return f->which <= ROWS_GRAPHS || (f->which >= 16 && f->which - 16 < c->p->n_pairs);
+    case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: return f->which < c->p->n_pairs;
+    default: return false;
+    }
+}
+
+static desc_elem elem_of_type(mp_type t)
+{
+    static const desc_elem of[] = {
+        [MP_F32] = DESC_F32, [MP_F64] = DESC_F64, [MP_F16] = DESC_F16, [MP_BF16] = DESC_BF16,
+        [MP_INDEX] = DESC_I32, [MP_BOOL] = DESC_BOOL,
+    };
+    return of[t];
+}
+
+static desc_elem elem_of_graph_array(uint32_t which)
+{
+    static const desc_elem of[GRAPH_N_ARRAYS] = {
+        [GRAPH_IN_SRC] = DESC_I32, [GRAPH_IN_DST] = DESC_I32, [GRAPH_IN_EID] = DESC_I64,
+        [GRAPH_OUT_DST] = DESC_I32, [GRAPH_OUT_SRC] = DESC_I32, [GRAPH_OUT_POS] = DESC_I64, [GRAPH_OUT_EID] = DESC_I64,
+        [GRAPH_IN_DEGREE] = DESC_F64, [GRAPH_OUT_DEGREE] = DESC_F64,
+        [GRAPH_DST_GRAPH] = DESC_I32, [GRAPH_SRC_GRAPH] = DESC_I32,
+        [GRAPH_NUM_NODES] = DESC_F64, [GRAPH_NUM_EDGES] = DESC_F64, [GRAPH_TOTALS] = DESC_F64,
+        [GRAPH_IN_PTR] = DESC_I64, [GRAPH_OUT_PTR] = DESC_I64,
+    };
+    return of[which];
+}
+
+static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
+{
+    const desc_program *p = c->p;
+    const desc_value *v = NULL;
+    uint32_t type = b->type;
+    if (b->type >= DESC_ELEMS || !check_rows(c, &b->rows) || !check_size(c, &b->elems))
+        return bad(c, "buffer %u has an unknown type, rows or size", i);
+    switch (b->kind) {
+    case BUF_INPUT:
+        if (b->index >= c->l->n_inputs)
+            return bad(c, "buffer %u is of an unknown input", i);
+        v = &c->l->inputs[b->index];
+        break;
+    case BUF_OUTPUT:
+        if (b->index >= c->l->n_outputs)
+            return bad(c, "buffer %u is of an unknown output", i);
+        v = &c->l->outputs[b->index];
+        break;
+    case BUF_WORK:
+        if (b->first > b->last || b->last >= p->n_steps)
+            return bad(c, "buffer %u lives outside of the program", i);
+        return true;
+    case BUF_GRAPH:
+        if (b->index >= GRAPH_N_ARRAYS)
+            return bad(c, "buffer %u is of an unknown array of the graph", i);
+        type = elem_of_graph_array(b->index);
+        break;
+    case BUF_PAIR_ROW: case BUF_PAIR_IDX: case BUF_PAIR_MEMBER: case BUF_PAIR_OF: case BUF_PAIR_BY_INDEX:
+        if (b->index >= p->n_pairs)
+            return bad(c, "buffer %u is of an unknown pair structure", i);
+        type = b->kind == BUF_PAIR_ROW || b->kind == BUF_PAIR_IDX ? DESC_I32 : DESC_I64;
+        break;
+    default:
+        return bad(c, "buffer %u is of an unknown kind", i);
+    }
+    if (v) {
+        type = elem_of_type(v->type);
+        if (b->rows.kind != v->rows)
+            return bad(c, "buffer %u has other rows than its value", i);
+    }
+    if (type != b->type)
+        return bad(c, "buffer %u has another type than its array", i);
+    if (b->walk_order && b->rows.kind != ROWS_EDGES)
+        return bad(c, "buffer %u is in walk order, but has no edges", i);
+    return true;
+}
+
+static bool check_locals(check *c, const desc_local *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!check_size(c, &list[i].elems) || list[i].type >= DESC_ELEMS || list[i].copies < 1 || list[i].copies > MAX_COPIES)
+            return false;
+    return true;
+}
+
+static bool check_kernel(check *c, const desc_kernel *k, uint32_t i)
+{
+    if (!check_rows(c, &k->rows) || !check_fiber(c, &k->fiber))
+        return bad(c, "kernel %u has unknown rows or members", i);
+    if (k->tile < 1 || k->tile > MAX_TILE || k->row_cost > MAX_ROW_COST)
+        return bad(c, "kernel %u has a tile or a cost out of range", i);
+    if (k->entry >= c->n_kernels)
+        return bad(c, "kernel %u has an unknown entry point", i);
+    if (!check_locals(c, k->scratch, k->n_scratch) || !check_locals(c, k->state, k->n_state))
+        return bad(c, "kernel %u has a wrong local", i);
+    return true;
+}
+
+static bool check_pairs(check *c, const desc_pairs *s, uint32_t i)
+{
+    bool base = s->base.kind == FIBER_IN || s->base.kind == FIBER_OUT || s->base.kind == FIBER_GRAPH_DST ||
+                s->base.kind == FIBER_GRAPH_EDGE || (s->base.kind == FIBER_ALL && s->base.which <= ROWS_GRAPHS);
+    if (!base)
+        return bad(c, "pair structure %u has an unknown base", i);
+    if (!check_size(c, &s->range) || s->index_buffer >= c->p->n_buffers)
+        return bad(c, "pair structure %u has an unknown index", i);
+    const desc_buffer *b = &c->p->buffers[s->index_buffer];
+    if (b->type != DESC_I32 || (b->kind != BUF_INPUT && b->kind != BUF_WORK && b->kind != BUF_GRAPH))
+        return bad(c, "pair structure %u has an index of a wrong type", i);
+    return true;
+}
+
+static bool is_unit_scalar(const check *c, uint32_t buffer)
+{
+    if (buffer >= c->p->n_buffers)
+        return false;
+    const desc_buffer *b = &c->p->buffers[buffer];
+    return b->type == DESC_F64 && b->rows.kind == ROWS_ONE && b->elems.is_const && b->elems.value >= 1 && b->kind == BUF_WORK;
+}
+
+static bool check_loop(check *c, const desc_loop *l, uint32_t i)
+{
+    if (!check_size(c, &l->limit))
+        return bad(c, "loop %u has an unknown limit", i);
+    if (l->until && (!is_unit_scalar(c, l->tol_buffer) || !is_unit_scalar(c, l->change_buffer)))
+        return bad(c, "loop %u has no change or tolerance", i);
+    return true;
+}
+
+static bool same_size(const desc_size *a, const desc_size *b)
+{
+    return a->is_const == b->is_const && (a->is_const ? a->value == b->value : a->slot == b->slot);
+}
+
+static bool check_swap(check *c, const desc_step *s, uint32_t i)
+{
+    if (s->a >= c->p->n_buffers || s->b >= c->p->n_buffers)
+        return bad(c, "step %u is on an unknown buffer", i);
+    const desc_buffer *a = &c->p->buffers[s->a], *b = &c->p->buffers[s->b];
+    if (a->kind != BUF_WORK || b->kind != BUF_WORK || a->type != b->type || a->rows.kind != b->rows.kind ||
+        a->rows.which != b->rows.which || !same_size(&a->elems, &b->elems))
+        return bad(c, "step %u swaps buffers that differ", i);
+    return true;
+}
+
+/* used[0..n_loops): loops begun; used[n_loops..): pair structures built. */
+static bool check_steps(check *c, bool *used)
+{
+    const desc_program *p = c->p;
+    uint32_t open[MAX_NESTING], depth = 0;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const desc_step *s = &p->steps[i];
+        if (s->at_prepare && (depth || (s->kind != STEP_LAUNCH && s->kind != STEP_PAIRS)))
+            return bad(c, "step %u cannot be done beforehand", i);
+        switch (s->kind) {
+        case STEP_LAUNCH:
+            if (s->a >= p->n_kernels)
+                return bad(c, "step %u launches an unknown kernel", i);
+            break;
+        case STEP_PAIRS:
+            if (s->a >= p->n_pairs || used[p->n_loops + s->a])
+                return bad(c, "step %u builds an unknown pair structure, or one twice", i);
+            used[p->n_loops + s->a] = true;
+            break;
+        case STEP_LOOP:
+            if (s->a >= p->n_loops || used[s->a] || depth == MAX_NESTING)
+                return bad(c, "step %u begins an unknown loop, or one twice", i);
+            used[s->a] = true;
+            open[depth++] = s->a;
+            break;
+        case STEP_END:
+            if (!depth || open[--depth] != s->a)
+                return bad(c, "step %u ends a loop that is not open", i);
+            break;
+        case STEP_SWAP:
+            if (!check_swap(c, s, i))
+                return false;
+            break;
+        default:
+            return bad(c, "step %u is of an unknown kind", i);
+        }
+    }
+    return depth ? bad(c, "a loop has no end") : true;
+}
+
+static bool check_program(check *c)
+{
+    const desc_program *p = c->p;
+    if (p->kind >= DESC_PROGRAM_KINDS)
+        return bad(c, "a program of an unknown kind");
+    for (uint32_t i = 0; i < p->n_slots; i++)
+        if (p->slots[i] >= c->l->n_dims)
+            return bad(c, "slot %u has an unknown dim", i);
+    for (uint32_t i = 0; i < p->n_buffers; i++)
+        if (!check_buffer(c, &p->buffers[i], i))
+            return false;
+    for (uint32_t i = 0; i < p->n_kernels; i++)
+        if (!check_kernel(c, &p->kernels[i], i))
+            return false;
+    for (uint32_t i = 0; i < p->n_pairs; i++)
+        if (!check_pairs(c, &p->pairs[i], i))
+            return false;
+    for (uint32_t i = 0; i < p->n_loops; i++)
+        if (!check_loop(c, &p->loops[i], i))
+            return false;
+    bool *used = calloc((size_t)p->n_loops + p->n_pairs + 1, sizeof *used);
+    if (!used)
+        return bad(c, "out of memory for the check");
+    bool fine = check_steps(c, used);
+    free(used);
+    return fine;
+}
+
+static bool check_layer(check *c)
+{
+    const desc_layer *l = c->l;
+    if (!check_dims(c) || !check_statics(c))
+        return false;
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        if (!check_value(c, &l->inputs[i], "input", i))
+            return false;
+    for (uint32_t i = 0; i < l->n_outputs; i++)
+        if (!check_value(c, &l->outputs[i], "output", i))
+            return false;
+    for (uint32_t i = 0; i < l->n_needs; i++)
+        if (l->needs[i].kind >= DESC_NEED_KINDS)
+            return bad(c, "an unknown need");
+    for (uint32_t i = 0; i < l->n_programs; i++) {
+        c->p = &l->programs[i];
+        if (!check_program(c))
+            return false;
+        for (uint32_t j = 0; j < i; j++)
+            if (l->programs[j].kind == c->p->kind)
+                return bad(c, "two programs of one kind");
+    }
+    return true;
+}
+
+bool description_check(const desc_module *m, uint64_t n_kernels, char why[DESC_WHY])
+{
+    why[0] = 0;
+    for (uint32_t i = 0; i < m->n_layers; i++) {
+        check c = { .l = &m->layers[i], .n_kernels = n_kernels, .why = why };
+        if (check_layer(&c))
+            continue;
+        char text[DESC_WHY];
+        snprintf(text, sizeof text, "layer %.40s: %.100s", m->layers[i].name, why);
+        memcpy(why, text, sizeof text);
+        return false;
+    }
+    return true;
+}
