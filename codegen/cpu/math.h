@@ -7,7 +7,7 @@
 #include "codegen/cpu/emit.h"
 
 typedef enum {
-#define M(id, name, arguments, body, ulp32, ulp64, meaning) MATH_##id,
+#define M(id, name, arguments, place, body, ulp32, ulp64, meaning) MATH_##id,
 #include "codegen/cpu/math.def"
 #undef M
     MATH_COUNT
