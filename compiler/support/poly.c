@@ -528,3 +528,28 @@ void dim_division(const dim_table *t, uint32_t i, dim *a, dim *b)
     *a = t->divisions.at[i].a;
     *b = t->divisions.at[i].b;
 }
+
+static const poly *side(const dim_table *t, dim d, bool denominator)
+{
+    quotient q = t->dims.at[d.i];
+    return &t->polys.at[denominator ? q.den : q.num];
+}
+
+uint32_t dim_n_terms(const dim_table *t, dim d, bool denominator)
+{
+    return dim_ok(d) ? side(t, d, denominator)->n : 0;
+}
+
+int64_t dim_term(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t *n_powers)
+{
+    term x = side(t, d, denominator)->terms[i];
+    *n_powers = t->monos.at[x.mono].n;
+    return x.coef;
+}
+
+dim_sym dim_term_power(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t j, uint32_t *exponent)
+{
+    power p = t->monos.at[side(t, d, denominator)->terms[i].mono].list[j];
+    *exponent = p.exponent;
+    return (dim_sym){p.symbol};
+}

@@ -76,6 +76,12 @@ bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, voi
 uint32_t dim_n_divisions(const dim_table *t);
 void dim_division(const dim_table *t, uint32_t i, dim *a, dim *b);
 
+/* The terms of a dim's numerator or denominator, for writing it down elsewhere: coefficients, and powers of symbols
+ * by ascending id. No terms: 0. */
+uint32_t dim_n_terms(const dim_table *t, dim d, bool denominator);
+int64_t dim_term(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t *n_powers);
+dim_sym dim_term_power(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t j, uint32_t *exponent);
+
 /* In the user's notation: 2*in + 1, heads*out, (in + 1)/2, in**2. "?" for DIM_ERROR. */
 void dim_print(const dim_table *t, dim d, buf *out);
 const char *dim_text(const dim_table *t, dim d, arena *a);
