@@ -69,7 +69,7 @@ ir_val ir_realarg(ir_layer *l, ir_type type, uint32_t static_);
 ir_val ir_dimval(ir_layer *l, ir_type type, dim d);
 ir_val ir_iota(ir_layer *l, ir_type type, dim n);
 ir_val ir_in_degree(ir_layer *l, ir_type type);             /* of source-side nodes; of destinations it is ir_count(map_dst) */
-ir_val ir_count(ir_layer *l, ir_type type, ir_val map);
+ir_val ir_count(ir_layer *l, ir_type type, ir_val along);
 ir_val ir_training(ir_layer *l);
 ir_val ir_like(ir_layer *l, ir_val v, double value);        /* a constant of v's type */
 ir_val ir_zeros_like(ir_layer *l, ir_val v);                /* of v's domain, type and shape */
@@ -104,9 +104,9 @@ static inline ir_val ir_where(ir_layer *l, ir_val c, ir_val a, ir_val b) { retur
 
 ir_val ir_cast(ir_layer *l, ir_val a, ir_type type);        /* to a floating type */
 ir_val ir_bucket(ir_layer *l, ir_val a, dim range);
-/* place: of the program, no two alike. key: a T_F64 scalar of the unit domain that tells the steps around
+/* site: a place of the program, no two alike. key: a T_F64 scalar of the unit domain that tells the steps around
  * it apart (ir_step_key); p: a scalar of the unit domain and of a's type. */
-ir_val ir_dropout(ir_layer *l, ir_val a, ir_val p, ir_val key, uint32_t place);
+ir_val ir_dropout(ir_layer *l, ir_val a, ir_val p, ir_val key, uint32_t site);
 ir_val ir_step_key(ir_layer *l, uint32_t region);           /* 0 outside of loops; (outer step * K) + step … inside */
 
 /* Over feature axes. A negative axis counts from the end. */
@@ -117,26 +117,24 @@ ir_val ir_matmul(ir_layer *l, ir_val a, ir_val b);          /* last axis of a wi
 
 ir_val ir_reshape(ir_layer *l, ir_val a, const ir_shape *shape);
 ir_val ir_transpose(ir_layer *l, ir_val a, const uint8_t *perm);
-ir_val ir_broadcast(ir_layer *l, ir_val a, ir_dom dom, const ir_shape *shape);
+ir_val ir_broadcast(ir_layer *l, ir_val a, ir_dom dom, const ir_shape *shape);       /* a itself, if of these */
 ir_val ir_slice(ir_layer *l, ir_val a, int axis, dim lo, dim len);
 ir_val ir_concat(ir_layer *l, const ir_val *args, uint32_t n, int axis);
 ir_val ir_lookup(ir_layer *l, ir_val a, ir_val index);
 ir_val ir_unlookup(ir_layer *l, ir_val a, ir_val index);    /* a's first axes are those of the index */
 ir_val ir_rows(ir_layer *l, ir_val a);
 ir_val ir_unrows(ir_layer *l, ir_val a);
-ir_val ir_spread(ir_layer *l, ir_val a);
-ir_val ir_unspread(ir_layer *l, ir_val a, ir_val pairs);    /* pairs: the map_pair */
+ir_val ir_spread(ir_layer *l, ir_val a, ir_val pairs);      /* pairs: the map_pair */
+ir_val ir_unspread(ir_layer *l, ir_val a, ir_val pairs);
 ir_val ir_expand(ir_layer *l, ir_val a, int axis);          /* a new axis of 1 before `axis` (-1: at the end) */
 ir_val ir_squeeze(ir_layer *l, ir_val a, int axis);         /* without an axis of 1 */
-/* a as of this domain and shape: itself, or broadcast to them. */
-ir_val ir_fit(ir_layer *l, ir_val a, ir_dom dom, const ir_shape *shape);
 
 /* Along maps. An operand of the unit domain stands for the same at each member; gathering one gives itself. */
-ir_val ir_gather(ir_layer *l, ir_val a, ir_val map);
-ir_val ir_agg(ir_layer *l, ir_op op, ir_val a, ir_val map); /* any AGG but agg_softsum */
-ir_val ir_softsum(ir_layer *l, ir_val s, ir_val v, ir_val map);
-ir_val ir_softmax(ir_layer *l, ir_val s, ir_val map);
-ir_val ir_position(ir_layer *l, ir_val map);
+ir_val ir_gather(ir_layer *l, ir_val a, ir_val along);
+ir_val ir_agg(ir_layer *l, ir_op op, ir_val a, ir_val along); /* any AGG but agg_softsum */
+ir_val ir_softsum(ir_layer *l, ir_val s, ir_val v, ir_val along);
+ir_val ir_softmax(ir_layer *l, ir_val s, ir_val along);
+ir_val ir_position(ir_layer *l, ir_val along);
 
 ir_val ir_map_src(ir_layer *l);
 ir_val ir_map_dst(ir_layer *l);
@@ -147,11 +145,11 @@ ir_val ir_map_square(ir_layer *l);
 ir_val ir_map_graph(ir_layer *l, ir_dom from);              /* from edges or nodes */
 ir_val ir_map_unit(ir_layer *l, ir_dom from);
 ir_val ir_map_index(ir_layer *l, ir_val index);             /* a scalar index of any domain but the unit's */
-ir_val ir_map_pair(ir_layer *l, ir_val index, ir_val map);
+ir_val ir_map_pair(ir_layer *l, ir_val index, ir_val along);
 ir_val ir_map_first(ir_layer *l, ir_val pairs);
 ir_val ir_map_second(ir_layer *l, ir_val pairs);
 ir_val ir_map_compose(ir_layer *l, ir_val outer, ir_val inner);  /* m -> outer(inner(m)), if one map says it; else none */
-bool ir_map_total(const ir_layer *l, ir_val map);           /* sends every member somewhere */
+bool ir_map_total(const ir_layer *l, ir_val along);           /* sends every member somewhere */
 
 /* Loops. begin; the states, each once and before it is read; their next values; end; then the finals. The
  * parent is a region; end moves the loop to the outermost region in which all that it reads is known. */
@@ -175,11 +173,11 @@ bool ir_shape_broadcast(const ir_layer *l, const ir_shape *a, const ir_shape *b,
 dim ir_shape_count(const ir_layer *l, const ir_shape *s);   /* number of elements of a member */
 bool ir_is_const(const ir_layer *l, ir_val v, double *value);
 bool ir_is_uniform(const ir_layer *l, ir_val v, double *value);      /* a constant, or one broadcast */
-ir_dom ir_cod(const ir_layer *l, ir_val map);
+ir_dom ir_cod(const ir_layer *l, ir_val along);
 
-/* The value with the operation, type and attributes of `like` (of the layer or another with the same
- * dims) on other operands, through the constructors. Not for leaves but const, dimval, iota, training and
- * count, not for loop values and not for maps without operands: those name tables of their layer. */
-ir_val ir_remake(ir_layer *l, const ir_node *like, const ir_val *args, uint32_t n);
+/* The value with the operation, type and attributes of `like` (of this layer or another with the same dims)
+ * on other operands, through the constructors. `dom` is like's domain in this layer. Not for input, realarg,
+ * state, step and final: those name tables of their layer. */
+ir_val ir_remake(ir_layer *l, const ir_node *like, ir_dom dom, const ir_val *args, uint32_t n);
 
 #endif

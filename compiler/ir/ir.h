@@ -162,10 +162,16 @@ typedef struct ir_layer {
     struct ir_builder *builder;                                 /* hash table of build.c */
 } ir_layer;
 
+typedef enum { SHAPE_BCAST, SHAPE_SAME, SHAPE_AXIS, SHAPE_ATTR } ir_shape_rule;
+typedef enum { TYPE_SAME, TYPE_BOOL, TYPE_ATTR, TYPE_ARG1 } ir_type_rule;
+
 typedef struct ir_opinfo {
     const char *id, *text;
     int nargs;
     ir_class cls;
+    ir_shape_rule shape;
+    ir_type_rule type;
+    const char *derivative;     /* name of the rule; "NONE" */
     unsigned flags;
     int cost;
     const char *meaning;
