@@ -138,7 +138,7 @@ typedef struct ast_declarator {                  /* W[in, out] init ones */
 /* ---- statements of a layer ---- */
 
 typedef enum ast_stmt_kind {
-    AST_STMT_ERROR,                              /* lost in a syntax error */
+    AST_STMT_ERROR,                              /* lost in a syntax error; eq.name is what it would have defined, if that was seen */
     AST_STMT_DECL,                               /* node x[in], y;   param W[in, out]; */
     AST_STMT_DEFINE,                             /* node z = …;   message f = …; */
     AST_STMT_UPDATE,                             /* update g = …;   update edge e2 = …; */
@@ -191,7 +191,8 @@ typedef enum ast_item_kind { AST_ITEM_LAYER, AST_ITEM_FN, AST_ITEM_CONST } ast_i
 
 typedef struct ast_item {
     ast_item_kind kind;
-    ast_name name;                               /* text may be NULL after a syntax error */
+    ast_name name;                               /* text may be NULL when broken */
+    bool broken;                                 /* its head was lost in a syntax error: only the name counts */
     span span, key;
     union {
         struct {
