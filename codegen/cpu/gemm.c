@@ -1,0 +1,355 @@
+/* Dense products as register tiles: see gemm.h.
+ *
+ * A tile is `rows` rows of C by `vectors` vectors, held in registers while k runs; each step broadcasts one element
+ * of A a row and loads one row of a panel of B (as Goto and van de Geijn 2008, without packing A: our A is read once
+ * or from L2). Around it:
+ *
+ *   rows of A by blocks that fit L2          (NN, NT)
+ *     k by blocks of a panel that fits L1
+ *       panels of B, `vectors` wide          NT: transposed into the stack first
+ *         tiles of rows
+ *
+ * One tile serves every number of rows: past the end it computes the last row again and stores it again, with the
+ * same bits. */
+#include "codegen/cpu/gemm.h"
+
+#include <stdio.h>
+
+enum {
+    K_BLOCK = 256,              /* rows of a panel */
+    K_BLOCK_LONG = 320,         /* a known k up to this is not cut */
+    K_BLOCK_NODES = 128,        /* TN: k runs over nodes, and a block of A lies beside that of B */
+    L1_BYTES = 24 * 1024,       /* what B may take to be read whole for each tile of rows */
+    L2_BYTES = 128 * 1024,      /* a block of A */
+    MOST_ROWS = 8, MOST_VECTORS = 4, UNROLL = 4,
+};
+
+typedef struct tile_shape {
+    int rows, vectors;
+} tile_shape;
+
+/* What all parts need while one function is written. */
+typedef struct gemm_writer {
+    emitter *e;
+    const gemm_spec *s;
+    int lanes;
+    tile_shape tile;
+    LLVMValueRef a, lda, b, ldb, c, ldc, m, n, k;
+    LLVMValueRef room;          /* on the stack, for a panel; NULL if none is ever packed */
+} gemm_writer;
+
+typedef struct panel {
+    LLVMValueRef at, ld;        /* first row, distance of rows */
+    LLVMValueRef c;             /* C at the panel's first column */
+    int vectors;
+    LLVMValueRef mask[MOST_VECTORS];
+} panel;
+
+/* ---- choices ----------------------------------------------------------------------------------------------- */
+
+static int div_up(int64_t a, int b) { return (int)((a + b - 1) / b); }
+
+/* Accumulators, a row of the panel and a broadcast must fit the registers; eight chains keep the units busy. */
+static tile_shape choose_tile(const cpu_target *t, int64_t n, int lanes)
+{
+    int wide = n > 0 && n < 1024 ? div_up(n, lanes) : MOST_VECTORS;
+    if (t->vector_registers >= 32)
+        return wide == 1 ? (tile_shape){8, 1} : wide == 2 ? (tile_shape){8, 2} : wide == 3 ? (tile_shape){8, 3}
+                                                                                         : (tile_shape){6, 4};
+    if (!t->has_fma)            /* the product needs a register, too */
+        return wide == 1 ? (tile_shape){8, 1} : (tile_shape){4, 2};
+    return wide == 1 ? (tile_shape){8, 1} : wide == 3 ? (tile_shape){4, 3} : (tile_shape){6, 2};
+}
+
+static int64_t k_block(const gemm_spec *s)
+{
+    if (s->kind == GEMM_TN)
+        return K_BLOCK_NODES;
+    return s->k > 0 && s->k <= K_BLOCK_LONG ? s->k : K_BLOCK;
+}
+
+static int64_t row_block(const gemm_writer *w)
+{
+    const gemm_spec *s = w->s;
+    int64_t size = (int64_t)elem_size(s->type), kb = k_block(s);
+    if (s->kind == GEMM_NN && s->k > 0 && s->n > 0 && s->k <= kb && s->k * s->n * size <= L1_BYTES)
+        return w->tile.rows;
+    int64_t rows = L2_BYTES / (kb * size);
+    return rows / w->tile.rows * w->tile.rows;
+}
+
+/* ---- small pieces ------------------------------------------------------------------------------------------ */
+
+static LLVMValueRef least(emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return emit_select(e, emit_cmp(e, CMP_LT, a, b), a, b);
+}
+
+static LLVMValueRef plus(emitter *e, LLVMValueRef a, int64_t x)
+{
+    return x ? LLVMBuildNSWAdd(e->b, a, emit_i64(e, x), "") : a;
+}
+
+static LLVMValueRef times(emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildNSWMul(e->b, a, b, "");
+}
+
+static LLVMValueRef at(gemm_writer *w, LLVMValueRef base, LLVMValueRef index)
+{
+    return emit_ptr(w->e, w->s->type, base, index);
+}
+
+static LLVMValueRef vector_at(gemm_writer *w, LLVMValueRef row, int v)
+{
+    return emit_ptr_bytes(w->e, row, (int64_t)v * w->lanes * (int64_t)elem_size(w->s->type));
+}
+
+/* ---- a tile ------------------------------------------------------------------------------------------------ */
+
+/* One step of k for all accumulators. */
+static void step(gemm_writer *w, const panel *p, LLVMValueRef *acc, LLVMValueRef *a_row, LLVMValueRef a_index, LLVMValueRef k)
+{
+    emitter *e = w->e;
+    LLVMValueRef b_row = at(w, p->at, times(e, k, p->ld)), b[MOST_VECTORS];
+    for (int v = 0; v < p->vectors; v++)
+        b[v] = emit_load(e, w->s->type, w->lanes, vector_at(w, b_row, v), p->mask[v] && !w->room ? p->mask[v] : NULL);
+    for (int r = 0; r < w->tile.rows; r++) {
+        LLVMValueRef x = emit_splat(e, emit_load(e, w->s->type, 1, at(w, a_row[r], a_index), NULL), w->lanes);
+        for (int v = 0; v < p->vectors; v++)
+            acc[r * p->vectors + v] = emit_fma(e, x, b[v], acc[r * p->vectors + v]);
+    }
+}
+
+/* k from `from` to `to` in steps of `unroll`; the accumulators are carried round. */
+static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, LLVMValueRef *a_row, LLVMValueRef from, LLVMValueRef to,
+                  int unroll)
+{
+    emitter *e = w->e;
+    int count = w->tile.rows * p->vectors;
+    LLVMValueRef now[MOST_ROWS * MOST_VECTORS];
+    emit_loop l = emit_for_begin(e, from, to, unroll);
+    for (int i = 0; i < count; i++)
+        now[i] = emit_carry(e, &l, acc[i]);
+    for (int u = 0; u < unroll; u++) {
+        LLVMValueRef k = plus(e, l.i, u);
+        step(w, p, now, a_row, w->s->kind == GEMM_TN ? times(e, k, w->lda) : k, k);
+    }
+    for (int i = 0; i < count; i++)
+        emit_next(&l, i, now[i]);
+    emit_for_end(e, &l);
+    for (int i = 0; i < count; i++)
+        acc[i] = l.result[i];
+}
+
+/* Rows from m0 on, of the block of k that starts at k0 and has kc steps. `fresh`: start from 0 and not from C. */
+static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef fresh)
+{
+    emitter *e = w->e;
+    elem t = w->s->type;
+    int rows = w->tile.rows, vectors = p->vectors;
+    LLVMValueRef a_row[MOST_ROWS], c_row[MOST_ROWS], acc[MOST_ROWS * MOST_VECTORS];
+    LLVMValueRef last = plus(e, w->m, -1);
+    for (int r = 0; r < rows; r++) {
+        LLVMValueRef row = r ? least(e, plus(e, m0, r), last) : m0;
+        LLVMValueRef first = w->s->kind == GEMM_TN ? LLVMBuildNSWAdd(e->b, row, times(e, k0, w->lda), "")
+                                                   : LLVMBuildNSWAdd(e->b, times(e, row, w->lda), k0, "");
+        a_row[r] = at(w, w->a, first);
+        c_row[r] = at(w, p->c, times(e, row, w->ldc));
+    }
+    bool always = LLVMIsAConstantInt(fresh) && LLVMConstIntGetZExtValue(fresh);
+    bool never = LLVMIsAConstantInt(fresh) && !always;
+    LLVMValueRef zero = emit_number(e, t, w->lanes, 0), old[MOST_ROWS * MOST_VECTORS];
+    emit_if c = {0};
+    if (!always && !never)
+        c = emit_if_begin(e, emit_not(e, fresh));
+    for (int i = 0; i < rows * vectors && !always; i++)
+        old[i] = emit_load(e, t, w->lanes, vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
+    if (!always && !never)
+        emit_if_end(e, &c);
+    for (int i = 0; i < rows * vectors; i++)
+        acc[i] = always ? zero : never ? old[i] : emit_if_value(e, &c, old[i], zero);
+
+    LLVMValueRef none = emit_i64(e, 0);
+    if (LLVMIsAConstantInt(kc)) {
+        int64_t k = LLVMConstIntGetSExtValue(kc), main = k / UNROLL * UNROLL;
+        if (main)
+            run_k(w, p, acc, a_row, none, emit_i64(e, main), UNROLL);
+        for (int64_t i = main; i < k; i++) {
+            LLVMValueRef ki = emit_i64(e, i);
+            step(w, p, acc, a_row, w->s->kind == GEMM_TN ? times(e, ki, w->lda) : ki, ki);
+        }
+    } else {
+        LLVMValueRef main = emit_and(e, kc, emit_i64(e, -UNROLL));
+        run_k(w, p, acc, a_row, none, main, UNROLL);
+        run_k(w, p, acc, a_row, main, kc, 1);
+    }
+    for (int i = 0; i < rows * vectors; i++)
+        emit_store(e, t, acc[i], vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
+}
+
+/* ---- panels ------------------------------------------------------------------------------------------------ */
+
+/* Is this panel copied to the stack first? Where B is transposed, and a ragged one where masked loads are slow. */
+static bool is_packed(const gemm_writer *w, bool ragged)
+{
+    return w->s->kind == GEMM_NT || (ragged && !w->e->target->has_mask);
+}
+
+/* The panel's kc rows, each all vectors wide; columns past the end repeat the last one and are never stored. */
+static void pack(gemm_writer *w, int vectors, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
+{
+    emitter *e = w->e;
+    elem t = w->s->type;
+    int width = vectors * w->lanes;
+    LLVMValueRef last = plus(e, w->n, -1);
+    emit_loop j = emit_for_begin(e, emit_i64(e, 0), emit_i64(e, width), 1);
+    LLVMValueRef col = least(e, LLVMBuildNSWAdd(e->b, n0, j.i, ""), last);
+    emit_loop k = emit_for_begin(e, emit_i64(e, 0), kc, 1);
+    k.unroll = 4;
+    LLVMValueRef row = LLVMBuildNSWAdd(e->b, k0, k.i, "");
+    LLVMValueRef from = w->s->kind == GEMM_NT ? LLVMBuildNSWAdd(e->b, times(e, col, w->ldb), row, "")
+                                              : LLVMBuildNSWAdd(e->b, times(e, row, w->ldb), col, "");
+    LLVMValueRef to = LLVMBuildNSWAdd(e->b, times(e, k.i, emit_i64(e, width)), j.i, "");
+    emit_store(e, t, emit_load(e, t, 1, at(w, w->b, from), NULL), at(w, w->room, to), NULL);
+    emit_for_end(e, &k);
+    emit_for_end(e, &j);
+}
+
+/* All tiles of rows m0 to m1 with the panel at column n0. */
+static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m0, LLVMValueRef m1, LLVMValueRef k0,
+                        LLVMValueRef kc, LLVMValueRef n0, LLVMValueRef fresh)
+{
+    emitter *e = w->e;
+    panel p = {.vectors = vectors, .c = at(w, w->c, n0)};
+    if (ragged) {
+        LLVMValueRef left = LLVMBuildNSWSub(e->b, w->n, n0, "");
+        for (int v = 0; v < vectors; v++)
+            p.mask[v] = emit_mask_below(e, w->lanes, plus(e, left, -(int64_t)v * w->lanes));
+    }
+    LLVMValueRef room = w->room;
+    if (is_packed(w, ragged)) {
+        pack(w, vectors, k0, kc, n0);
+        p.at = w->room;
+        p.ld = emit_i64(e, (int64_t)vectors * w->lanes);
+    } else {
+        p.at = at(w, w->b, LLVMBuildNSWAdd(e->b, times(e, k0, w->ldb), n0, ""));
+        p.ld = w->ldb;
+        w->room = NULL;         /* loads of B are masked, then */
+    }
+    emit_loop rows = emit_for_begin(e, m0, m1, w->tile.rows);
+    rows.runs = true;
+    write_tile(w, &p, rows.i, k0, kc, fresh);
+    emit_for_end(e, &rows);
+    w->room = room;
+}
+
+/* ---- the loops around -------------------------------------------------------------------------------------- */
+
+/* Whole panels, then what is left of n. */
+static void write_columns(gemm_writer *w, LLVMValueRef m0, LLVMValueRef m1, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef fresh)
+{
+    emitter *e = w->e;
+    int width = w->tile.vectors * w->lanes;
+    LLVMValueRef whole;
+    if (w->s->n > 0) {
+        whole = emit_i64(e, w->s->n / width * width);
+    } else {
+        LLVMValueRef count = LLVMBuildUDiv(e->b, w->n, emit_i64(e, width), "");
+        whole = times(e, count, emit_i64(e, width));
+    }
+    if (w->s->n <= 0 || w->s->n >= width) {
+        emit_loop cols = emit_for_begin(e, emit_i64(e, 0), whole, width);
+        write_panel(w, w->tile.vectors, false, m0, m1, k0, kc, cols.i, fresh);
+        emit_for_end(e, &cols);
+    }
+    if (w->s->n > 0) {
+        int64_t left = w->s->n % width;
+        if (left)
+            write_panel(w, div_up(left, w->lanes), true, m0, m1, k0, kc, whole, fresh);
+    } else {
+        emit_if some = emit_if_begin(e, emit_cmp(e, CMP_LT, whole, w->n));
+        write_panel(w, w->tile.vectors, true, m0, m1, k0, kc, whole, fresh);
+        emit_if_end(e, &some);
+    }
+}
+
+static void write_k_blocks(gemm_writer *w, LLVMValueRef m0, LLVMValueRef m1)
+{
+    emitter *e = w->e;
+    int64_t block = k_block(w->s);
+    LLVMValueRef zero = emit_i64(e, 0);
+    if (w->s->k > 0 && w->s->k <= block) {
+        write_columns(w, m0, m1, zero, emit_i64(e, w->s->k), emit_bool(e, !w->s->accumulate));
+        return;
+    }
+    emit_loop l = emit_for_begin(e, zero, w->k, block);
+    l.runs = true;              /* with k = 0, C is still set to 0 */
+    LLVMValueRef kc = least(e, LLVMBuildNSWSub(e->b, w->k, l.i, ""), emit_i64(e, block));
+    LLVMValueRef fresh = w->s->accumulate ? emit_bool(e, false) : emit_cmp(e, CMP_EQ, l.i, zero);
+    write_columns(w, m0, m1, l.i, kc, fresh);
+    emit_for_end(e, &l);
+}
+
+static void write_body(gemm_writer *w)
+{
+    emitter *e = w->e;
+    /* nothing to do where C has no elements; below, each loop over rows runs at least once */
+    LLVMValueRef zero = emit_i64(e, 0);
+    LLVMValueRef any = emit_and(e, emit_cmp(e, CMP_GT, w->m, zero), emit_cmp(e, CMP_GT, w->n, zero));
+    emit_if c = emit_if_begin(e, any);
+    if (w->s->kind == GEMM_TN) {
+        write_k_blocks(w, zero, w->m);
+    } else {
+        int64_t block = row_block(w);
+        emit_loop l = emit_for_begin(e, zero, w->m, block);
+        l.runs = true;
+        write_k_blocks(w, l.i, least(e, plus(e, l.i, block), w->m));
+        emit_for_end(e, &l);
+    }
+    emit_if_end(e, &c);
+}
+
+LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
+{
+    static const char *const kinds[] = {[GEMM_NN] = "nn", [GEMM_NT] = "nt", [GEMM_TN] = "tn"};
+    char name[128];
+    snprintf(name, sizeof name, "mpc.gemm.%s.%s%s.m%lld.n%lld.k%lld", kinds[s->kind], elem_name(s->type),
+             s->accumulate ? ".add" : "", (long long)s->m, (long long)s->n, (long long)s->k);
+    LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
+    if (fn)
+        return fn;
+
+    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->i64_t};
+    fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 9);
+    emit_attribute(e, fn, -1, "noinline");
+    emit_attribute(e, fn, 0, "readonly");
+    emit_attribute(e, fn, 2, "readonly");
+    emit_attribute(e, fn, 4, "noalias");
+
+    gemm_writer w = {.e = e, .s = s};
+    w.a = emit_param(e, 0), w.lda = emit_param(e, 1);
+    w.b = emit_param(e, 2), w.ldb = emit_param(e, 3);
+    w.c = emit_param(e, 4), w.ldc = emit_param(e, 5);
+    w.m = s->m > 0 ? emit_i64(e, s->m) : emit_param(e, 6);
+    w.n = s->n > 0 ? emit_i64(e, s->n) : emit_param(e, 7);
+    w.k = s->k > 0 ? emit_i64(e, s->k) : emit_param(e, 8);
+    w.lanes = cpu_target_lanes(e->target, (int)elem_size(s->type));
+    w.tile = choose_tile(e->target, s->n, w.lanes);
+    bool ragged = s->n <= 0 || s->n % (w.tile.vectors * w.lanes) != 0;
+    if (is_packed(&w, false) || is_packed(&w, ragged))
+        w.room = emit_local(e, emit_type(e, s->type, 1), k_block(s) * w.tile.vectors * w.lanes, 64);
+    write_body(&w);
+    emit_return(e, NULL);
+    emit_function_end(e);
+    return fn;
+}
+
+void emit_gemm(emitter *e, const gemm_spec *s, LLVMValueRef a, LLVMValueRef lda, LLVMValueRef b, LLVMValueRef ldb,
+               LLVMValueRef c, LLVMValueRef ldc, LLVMValueRef m, LLVMValueRef n, LLVMValueRef k)
+{
+    LLVMValueRef fn = gemm_function(e, s);
+    LLVMValueRef args[] = {a, lda, b, ldb, c, ldc, m ? m : emit_i64(e, s->m), n ? n : emit_i64(e, s->n),
+                           k ? k : emit_i64(e, s->k)};
+    emit_call(e, fn, args, 9);
+}
