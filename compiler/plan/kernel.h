@@ -65,10 +65,11 @@ typedef enum kx_op {
     KX_OTHER,       /* in a combine: the accumulator `local` of the piece that is merged in, a = offset */
     KX_FROM_INT,    /* a integer -> real */
     KX_MAP,         /* element-wise: op is the EW row of ops.def; a, b, c operands (CAST changes type). LT LE EQ NE compare
-                       integers too, HAS asks a >= 0 of one; BUCKET and DROPOUT are KX_BUCKET and KX_KEEP instead */
+                       integers too, HAS asks a >= 0 of one; BUCKET and DROPOUT are KX_BUCKET and KX_RANDOM instead */
     KX_SELECT,      /* a bool; b, c of `type`: only the taken side counts (a piecewise concat) */
-    KX_KEEP         /* dropout, bool: is the element kept? a = p, b = key (real), c = number of the element in its
-                       domain (integer), value.i = place. The training flag is not looked at */
+    KX_RANDOM       /* dropout's u in [0, 1), f32 (compiler/ir/philox.h): a = key (real), b = number of the member in its
+                       domain, c = element of the member (integers), value.i = place. The element is kept when u >= p,
+                       as LE(p, u) in f32 */
 } kx_op;
 
 typedef struct kexpr {

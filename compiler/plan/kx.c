@@ -137,7 +137,7 @@ static struct kx_fact fact_of(const kplan *p, const kexpr *x)
     case KX_LOCAL: case KX_OTHER: f.uses |= USES_LOCALS; break;
     case KX_INT: case KX_DIM: case KX_STEP: case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD:
     case KX_ISEL: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD: case KX_FROM_INT: case KX_MAP:
-    case KX_SELECT: case KX_KEEP: break;
+    case KX_SELECT: case KX_RANDOM: break;
     }
     return f;
 }
@@ -428,9 +428,9 @@ kx kx_select(kplan *p, kx c, kx a, kx b)
     return make(p, (kexpr){.op = KX_SELECT, .type = kx_at(p, a)->type, .a = c, .b = a, .c = b});
 }
 
-kx kx_keep(kplan *p, kx prob, kx key, kx element, uint32_t site)
+kx kx_random(kplan *p, kx key, kx member, kx element, uint32_t site)
 {
-    return make(p, (kexpr){.op = KX_KEEP, .type = KT_BOOL, .a = prob, .b = key, .c = element, .value.i = site});
+    return make(p, (kexpr){.op = KX_RANDOM, .type = KT_F32, .a = key, .b = member, .c = element, .value.i = site});
 }
 
 /* ---- questions ----------------------------------------------------------------------------------------- */
@@ -528,7 +528,7 @@ static kx rebuild(kplan *p, kexpr e, kx a, kx b, kx c)
     case KX_FROM_INT: return kx_from_int(p, (ktype)e.type, a);
     case KX_INT: case KX_DIM: case KX_VAR: case KX_ROW: case KX_MEMBER: case KX_STEP: case KX_ILOAD: case KX_BUCKET:
     case KX_IDX: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD: case KX_LOCAL: case KX_OTHER:
-    case KX_MAP: case KX_KEEP: break;
+    case KX_MAP: case KX_RANDOM: break;
     }
     e.a = a;
     e.b = b;

@@ -63,7 +63,7 @@ kx kx_from_int(kplan *p, ktype type, kx a);
 kx kx_map(kplan *p, ir_op op, ktype type, kx a, kx b, kx c);                 /* unused operands are (kx){0} */
 kx kx_cast(kplan *p, ktype type, kx a);
 kx kx_select(kplan *p, kx c, kx a, kx b);
-kx kx_keep(kplan *p, kx prob, kx key, kx element, uint32_t site);   /* site: ir_node.u.place */
+kx kx_random(kplan *p, kx key, kx member, kx element, uint32_t site);   /* site: ir_node.u.place */
 
 enum { KX_MAX_DEPTH = 2000 };                           /* back ends go down expressions by recursion */
 
