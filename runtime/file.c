@@ -67,8 +67,8 @@ static mp_status read_all(mp_context *ctx, const char *path, int fd, size_t size
 
 mp_status file_read(mp_context *ctx, const char *path, file_bytes *out)
 {
-    int fd;
-    size_t size;
+    int fd = -1;
+    size_t size = 0;
     mp_status st = open_file(ctx, path, &fd, &size);
     if (st)
         return st;
@@ -80,8 +80,8 @@ mp_status file_read(mp_context *ctx, const char *path, file_bytes *out)
 mp_status file_map(mp_context *ctx, const char *path, file_bytes *out)
 {
     enum { WORTH_MAPPING = 1 << 16 };
-    int fd;
-    size_t size;
+    int fd = -1;
+    size_t size = 0;
     mp_status st = open_file(ctx, path, &fd, &size);
     if (st)
         return st;

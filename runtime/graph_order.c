@@ -7,6 +7,7 @@
 
 #include "runtime/context.h"
 #include "runtime/graph.h"
+#include "runtime/graph_sort.h"
 
 static mp_status ensure(mp_graph *g, unsigned bit, mp_status (*build)(mp_graph *g))
 {
@@ -112,7 +113,7 @@ static void count_keys(const int32_t *key, int64_t n_keys, int64_t n, int64_t *p
         ptr[i + 1] += ptr[i];
 }
 
-/* After the scatter below ptr[i] is the end of row i; that is the start of row i + 1. */
+/* After a scatter ptr[i] is the end of row i; that is the start of row i + 1. */
 static void shift_back(int64_t *ptr, int64_t n)
 {
     if (n)
@@ -166,6 +167,32 @@ static mp_status build_complete(mp_graph *g, graph_rows *r, int64_t n_rows, int6
     return MP_OK;
 }
 
+/* Rows of `key`, which is not sorted. ptr is filled in; other and eid (and pos, from walk) are made. */
+static mp_status sort_rows(mp_graph *g, const int32_t *key, const int32_t *other, int64_t n_keys, places walk, int64_t *ptr,
+                           int32_t **other_out, places *eid, places *pos)
+{
+    bool with_pos = walk.i32 || walk.i64;
+    *pos = (places){ 0 };
+    *other_out = graph_own(g, g->n_edges, sizeof **other_out, "the rows of a graph");
+    if (!*other_out || own_places(g, eid) || (with_pos && own_places(g, pos)))
+        return MP_SYSTEM;
+    if (narrow(g)) {
+        return graph_sort_edges(g->ctx, &(edge_sort){ .n_edges = g->n_edges, .n_keys = n_keys, .key = key, .other = other,
+                                                      .extra = walk.i32, .ptr = ptr, .other_out = *other_out,
+                                                      .eid_out = eid->i32, .extra_out = pos->i32 });
+    }
+    count_keys(key, g->n_edges, n_keys, ptr);
+    for (int64_t e = 0; e < g->n_edges; e++) {
+        int64_t k = ptr[key[e]]++;
+        (*other_out)[k] = other[e];
+        place_set(*eid, k, e);
+        if (with_pos)
+            place_set(*pos, k, walk.i64[e]);
+    }
+    shift_back(ptr, n_keys);
+    return MP_OK;
+}
+
 static mp_status build_in(mp_graph *g)
 {
     if (g->complete)
@@ -173,24 +200,18 @@ static mp_status build_in(mp_graph *g)
     int64_t *ptr = graph_own(g, g->n_dst + 1, sizeof *ptr, "the rows of a graph");
     if (!ptr)
         return MP_SYSTEM;
-    count_keys(g->dst, g->n_edges, g->n_dst, ptr);
-    graph_rows r = { .n_rows = g->n_dst, .n_edges = g->n_edges, .max_row = longest(ptr, g->n_dst), .ptr = ptr };
+    graph_rows r = { .n_rows = g->n_dst, .n_edges = g->n_edges, .ptr = ptr, .other = g->src };
     if (is_sorted(g->dst, g->n_edges)) {
-        r.other = g->src;
+        count_keys(g->dst, g->n_edges, g->n_dst, ptr);
     } else {
-        int32_t *other = graph_own(g, g->n_edges, sizeof *other, "the rows of a graph");
-        places eid;
-        if (!other || own_places(g, &eid))
+        int32_t *other;
+        places eid, pos;
+        if (sort_rows(g, g->dst, g->src, g->n_dst, (places){ 0 }, ptr, &other, &eid, &pos))
             return MP_SYSTEM;
-        for (int64_t e = 0; e < g->n_edges; e++) {
-            int64_t k = ptr[g->dst[e]]++;
-            other[k] = g->src[e];
-            place_set(eid, k, e);
-        }
-        shift_back(ptr, g->n_dst);
         r.other = other;
         r.eid = positions(eid);
     }
+    r.max_row = longest(ptr, g->n_dst);
     r.full = lists_everything(&r, g->n_src);
     g->in = r;
     return MP_OK;
@@ -223,35 +244,25 @@ static mp_status invert_walk(mp_graph *g, places *out)
 
 static mp_status fill_out(mp_graph *g, int64_t *ptr, places walk)
 {
-    graph_rows r = { .n_rows = g->n_src, .n_edges = g->n_edges, .max_row = longest(ptr, g->n_src), .ptr = ptr };
+    graph_rows r = { .n_rows = g->n_src, .n_edges = g->n_edges, .ptr = ptr, .other = g->dst };
     bool same_walk = !walk.i32 && !walk.i64;
+    places eid, pos = { 0 };
     if (is_sorted(g->src, g->n_edges)) {
-        r.other = g->dst;
-        if (!same_walk) {
-            places pos;
-            if (own_places(g, &pos))
-                return MP_SYSTEM;
-            for (int64_t e = 0; e < g->n_edges; e++)
-                place_set(pos, e, graph_position(positions(walk), e));
-            r.pos = positions(pos);
-        }
-    } else {
-        int32_t *other = graph_own(g, g->n_edges, sizeof *other, "the rows of a graph");
-        places eid, pos = { 0 };
-        if (!other || own_places(g, &eid) || (!same_walk && own_places(g, &pos)))
+        count_keys(g->src, g->n_edges, g->n_src, ptr);
+        if (!same_walk && own_places(g, &pos))
             return MP_SYSTEM;
-        for (int64_t e = 0; e < g->n_edges; e++) {
-            int64_t k = ptr[g->src[e]]++;
-            other[k] = g->dst[e];
-            place_set(eid, k, e);
-            if (!same_walk)
-                place_set(pos, k, graph_position(positions(walk), e));
-        }
-        shift_back(ptr, g->n_src);
+        for (int64_t e = 0; !same_walk && e < g->n_edges; e++)
+            place_set(pos, e, graph_position(positions(walk), e));
+        r.pos = positions(pos);
+    } else {
+        int32_t *other;
+        if (sort_rows(g, g->src, g->dst, g->n_src, walk, ptr, &other, &eid, &pos))
+            return MP_SYSTEM;
         r.other = other;
         r.eid = positions(eid);
         r.pos = same_walk ? r.eid : positions(pos);
     }
+    r.max_row = longest(ptr, g->n_src);
     r.full = lists_everything(&r, g->n_dst);
     g->out = r;
     return MP_OK;
@@ -268,7 +279,6 @@ static mp_status build_out(mp_graph *g)
     mp_status st = invert_walk(g, &walk);
     if (st)
         return st;
-    count_keys(g->src, g->n_edges, g->n_src, ptr);
     st = fill_out(g, ptr, walk);
     mem_array_free(g->ctx, walk.i32, g->n_edges, sizeof *walk.i32);
     mem_array_free(g->ctx, walk.i64, g->n_edges, sizeof *walk.i64);

@@ -110,6 +110,27 @@ static void random_graphs(check *c)
     }
 }
 
+/* Enough edges for several chunks and buckets; all of them at one node, or spread with the last nodes empty. */
+static void many_edges(check *c)
+{
+    enum { E = 100000, N = 5000 };
+    int32_t *src = malloc(E * sizeof *src), *dst = malloc(E * sizeof *dst);
+    uint64_t rng = 9;
+    for (int round = 0; round < 3; round++) {
+        for (int64_t e = 0; e < E; e++) {
+            src[e] = (int32_t)check_below(&rng, N);
+            dst[e] = round == 0 ? (int32_t)check_below(&rng, N - 2) : round == 1 ? (int32_t)(e == 7) : (int32_t)check_below(&rng, N / 7);
+        }
+        mp_graph *g = NULL;
+        OK(c, mp_graph_from_coo(c->ctx, N, N - round, E, src, dst, &g));
+        if (g)
+            check_orders(c, g);
+        mp_graph_destroy(g);
+    }
+    free(src);
+    free(dst);
+}
+
 static void formats(check *c)
 {
     mp_graph *g = NULL;
@@ -289,6 +310,7 @@ static void large(check *c)
     OK(c, graph_in(g, &in));
     OK(c, graph_out(g, &out));
     clock_gettime(CLOCK_MONOTONIC, &t1);
+    check_orders(c, g);
     printf("2M edges, both orders: %.1f ms\n", (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) * 1e-6);
     mp_graph_destroy(g);
     free(src);
@@ -300,6 +322,7 @@ int main(void)
     check c = check_begin(2);
     hard_graphs(&c);
     random_graphs(&c);
+    many_edges(&c);
     formats(&c);
     batches_and_degrees(&c);
     refusals(&c);
