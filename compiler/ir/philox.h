@@ -45,10 +45,10 @@ static inline void philox(uint64_t seed, const uint32_t counter[4], uint32_t out
 }
 
 /* Is this element kept? */
-static inline bool dropout_keeps(uint64_t seed, uint32_t place, uint64_t steps, uint64_t member, uint64_t element, double p)
+static inline bool dropout_keeps(uint64_t seed, uint32_t site, uint64_t steps, uint64_t member, uint64_t element, double p)
 {
     uint32_t counter[4] = {(uint32_t)(element >> 2), (uint32_t)member,
-                           place ^ (uint32_t)(member >> 32) * PHILOX_MEMBER_HIGH, (uint32_t)steps};
+                           site ^ (uint32_t)(member >> 32) * PHILOX_MEMBER_HIGH, (uint32_t)steps};
     uint32_t word[4];
     philox(seed, counter, word);
     return (float)(word[element & 3] >> 8) * 0x1p-24f >= (float)p;
