@@ -184,8 +184,11 @@ typedef enum desc_why { DESC_FINE, DESC_UNBOUND, DESC_OVERFLOW, DESC_REMAINDER, 
 
 /* value[s] of symbol s, valid where known[s]. */
 desc_why desc_dim_eval(const desc_dim *d, const int64_t *value, const bool *known, int64_t *out);
-/* The solution of "d == v" where exactly one symbol has no value and d is linear in it. */
-bool desc_dim_solve(const desc_dim *d, int64_t v, const int64_t *value, const bool *known, uint32_t *symbol, int64_t *out);
+/* The solution of "d == v" for the one symbol that has no value. SOLVE_UNKNOWN: several have none, or d is not linear in
+ * it; SOLVE_IMPOSSIBLE: no integer is a solution. */
+typedef enum desc_solve { SOLVE_FOUND, SOLVE_UNKNOWN, SOLVE_IMPOSSIBLE } desc_solve;
+desc_solve desc_dim_solve(const desc_dim *d, int64_t v, const int64_t *value, const bool *known, uint32_t *symbol,
+                          int64_t *out);
 /* "overflows 64 bits", ... */
 const char *desc_why_text(desc_why why);
 

@@ -86,24 +86,27 @@ static uint32_t one_unknown(const desc_dim *d, const bool *known)
     return found;
 }
 
-bool desc_dim_solve(const desc_dim *d, int64_t v, const int64_t *value, const bool *known, uint32_t *symbol, int64_t *out)
+desc_solve desc_dim_solve(const desc_dim *d, int64_t v, const int64_t *value, const bool *known, uint32_t *symbol,
+                          int64_t *out)
 {
     uint32_t unknown = one_unknown(d, known);
     wide a, b, c, e, slope, rest, product;          /* (a x + b) / (c x + e) = v */
     if (unknown == DESC_NONE || eval_linear(&d->num, value, known, unknown, &a, &b) != DESC_FINE ||
         eval_linear(&d->den, value, known, unknown, &c, &e) != DESC_FINE)
-        return false;
+        return SOLVE_UNKNOWN;
     if (__builtin_mul_overflow(c, (wide)v, &product) || __builtin_sub_overflow(a, product, &slope) ||
         __builtin_mul_overflow(e, (wide)v, &product) || __builtin_sub_overflow(product, b, &rest))
-        return false;
-    if (slope == -1 && !__builtin_sub_overflow((wide)0, rest, &rest))
-        slope = 1;
-    if (slope == 0 || slope == -1 || rest % slope != 0)
-        return false;
+        return SOLVE_UNKNOWN;
+    *symbol = unknown;
+    if (slope < 0) {                                /* both sides negated, so that MIN / -1 cannot come up */
+        if (__builtin_sub_overflow((wide)0, slope, &slope) || __builtin_sub_overflow((wide)0, rest, &rest))
+            return SOLVE_UNKNOWN;
+    }
+    if (slope == 0 || rest % slope != 0)
+        return slope == 0 && rest == 0 ? SOLVE_UNKNOWN : SOLVE_IMPOSSIBLE;
     wide x = rest / slope;
     if (x > INT64_MAX || x < INT64_MIN)
-        return false;
-    *symbol = unknown;
+        return SOLVE_IMPOSSIBLE;
     *out = (int64_t)x;
-    return true;
+    return SOLVE_FOUND;
 }

@@ -13,8 +13,9 @@
 
 enum { SHORT_ROW = 32, PART_MEMBERS = 1 << 15, RADIX = 256 };
 
-typedef struct builder {
+struct pair_builder {
     const int64_t *ptr;
+    int64_t n_rows, n_members;
     const int32_t *index;
     graph_positions eid;
     int index_bytes;            /* of the largest index */
@@ -24,7 +25,9 @@ typedef struct builder {
     pair_index *pairs;
     int64_t *grouped_before;    /* [n_rows]: grouped members of the rows before */
     int64_t *part_max;          /* [n_parts]: largest pair of a part */
-} builder;
+};
+
+typedef pair_builder builder;
 
 static void insertion_sort(uint64_t *k, int64_t n)
 {
@@ -101,8 +104,8 @@ static int64_t write_row(const builder *b, int64_t row)
             p->pair_ptr[pair] = at + i;
         }
         int64_t k = first + (int64_t)(keys[i] & 0xffffffffu);
-        p->order[at + i] = (int32_t)k;
-        p->pair_of[k] = (int32_t)pair;
+        p->order[at + i] = k;
+        p->pair_of[k] = pair;
         int64_t length = at + i + 1 - p->pair_ptr[pair];
         most = length > most ? length : most;
     }
@@ -136,9 +139,8 @@ static void number_rows(const builder *b)
     p->n_pairs = p->row_ptr[p->n_rows];
 }
 
-static mp_status make_room(mp_context *ctx, builder *b)
+static mp_status make_room(mp_context *ctx, builder *b, pair_index *p)
 {
-    pair_index *p = b->pairs;
     const char *what = "pairs of row and index";
     p->row_ptr = mem_array(ctx, p->n_rows + 1, sizeof *p->row_ptr, what);
     p->pair_of = mem_array(ctx, p->n_members, sizeof *p->pair_of, what);
@@ -151,51 +153,74 @@ static mp_status make_room(mp_context *ctx, builder *b)
                                                                                                        : MP_SYSTEM;
 }
 
-static mp_status make_pairs(mp_context *ctx, pair_index *p)
+static mp_status make_pairs(mp_context *ctx, pair_index *p, int64_t n_pairs, int64_t n_grouped)
 {
     const char *what = "pairs of row and index";
-    p->pair_row = mem_array(ctx, p->n_pairs, sizeof *p->pair_row, what);
-    p->pair_idx = mem_array(ctx, p->n_pairs, sizeof *p->pair_idx, what);
-    p->pair_ptr = mem_array(ctx, p->n_pairs + 1, sizeof *p->pair_ptr, what);
-    p->order = mem_array(ctx, p->n_grouped, sizeof *p->order, what);
+    p->room_pairs = n_pairs;
+    p->room_grouped = n_grouped;
+    p->pair_row = mem_array(ctx, n_pairs, sizeof *p->pair_row, what);
+    p->pair_idx = mem_array(ctx, n_pairs, sizeof *p->pair_idx, what);
+    p->pair_ptr = mem_array(ctx, n_pairs + 1, sizeof *p->pair_ptr, what);
+    p->order = mem_array(ctx, n_grouped, sizeof *p->order, what);
     return p->pair_row && p->pair_idx && p->pair_ptr && p->order ? MP_OK : MP_SYSTEM;
 }
 
-static void drop(mp_context *ctx, builder *b, int64_t n_rows, int64_t n_members)
+static void drop(mp_context *ctx, builder *b)
 {
-    mem_array_free(ctx, b->keys, n_members, sizeof *b->keys);
-    mem_array_free(ctx, b->spare, n_members, sizeof *b->spare);
-    mem_array_free(ctx, b->grouped, n_rows, sizeof *b->grouped);
-    mem_array_free(ctx, b->grouped_before, n_rows, sizeof *b->grouped_before);
+    mem_array_free(ctx, b->keys, b->n_members, sizeof *b->keys);
+    mem_array_free(ctx, b->spare, b->n_members, sizeof *b->spare);
+    mem_array_free(ctx, b->grouped, b->n_rows, sizeof *b->grouped);
+    mem_array_free(ctx, b->grouped_before, b->n_rows, sizeof *b->grouped_before);
     mem_array_free(ctx, b->part_max, b->cut.n_parts, sizeof *b->part_max);
     fiber_cut_free(ctx, &b->cut);
+}
+
+/* The builder and what of *p does not depend on the index's values. */
+static mp_status begin(mp_context *ctx, builder *b, const int64_t *ptr, int64_t n_rows, int64_t n_indices, pair_index *p)
+{
+    int64_t n_members = n_rows ? ptr[n_rows] : 0;
+    if (n_members > 0x7fffffff)
+        return error_set(ctx, MP_UNSUPPORTED, "%lld members are too many to be grouped by an index", (long long)n_members);
+    *p = (pair_index){ .n_rows = n_rows, .n_members = n_members, .n_indices = n_indices };
+    *b = (builder){ .ptr = ptr, .n_rows = n_rows, .n_members = n_members };
+    while (b->index_bytes < 4 && n_indices > (int64_t)1 << 8 * b->index_bytes)
+        b->index_bytes++;
+    mp_status st = fiber_cut_rows(ctx, ptr, n_rows, &(fiber_cost){ 1, PART_MEMBERS, 0, 1 }, &b->cut);
+    return st ? st : make_room(ctx, b, p);
+}
+
+static void sort(mp_context *ctx, builder *b, const int32_t *index, graph_positions eid, pair_index *p)
+{
+    b->index = index;
+    b->eid = eid;
+    b->pairs = p;
+    pool_run(ctx->pool, b->cut.n_parts, sort_part, b);
+    number_rows(b);
+}
+
+static void write_pairs(mp_context *ctx, builder *b)
+{
+    pair_index *p = b->pairs;
+    pool_run(ctx->pool, b->cut.n_parts, write_part, b);
+    p->pair_ptr[p->n_pairs] = p->n_grouped;
+    p->max_pair = 0;
+    for (int64_t i = 0; i < b->cut.n_parts; i++)
+        p->max_pair = b->part_max[i] > p->max_pair ? b->part_max[i] : p->max_pair;
 }
 
 mp_status pair_index_build(mp_context *ctx, const int64_t *ptr, int64_t n_rows, const int32_t *index,
                            graph_positions eid, int64_t n_indices, pair_index *out)
 {
-    int64_t n_members = n_rows ? ptr[n_rows] : 0;
-    if (n_members > 0x7fffffff)
-        return error_set(ctx, MP_UNSUPPORTED, "%lld members are too many to be grouped by an index", (long long)n_members);
-    pair_index pairs = { .n_rows = n_rows, .n_members = n_members, .n_indices = n_indices };
-    builder b = { .ptr = ptr, .index = index, .eid = eid, .pairs = &pairs };
-    while (b.index_bytes < 4 && n_indices > (int64_t)1 << 8 * b.index_bytes)
-        b.index_bytes++;
-    mp_status st = fiber_cut_rows(ctx, ptr, n_rows, &(fiber_cost){ 1, PART_MEMBERS, 0, 1 }, &b.cut);
+    pair_index pairs = { 0 };
+    builder b = { 0 };
+    mp_status st = begin(ctx, &b, ptr, n_rows, n_indices, &pairs);
+    if (!st) {
+        sort(ctx, &b, index, eid, &pairs);
+        st = make_pairs(ctx, &pairs, pairs.n_pairs, pairs.n_grouped);
+    }
     if (!st)
-        st = make_room(ctx, &b);
-    if (!st) {
-        pool_run(ctx->pool, b.cut.n_parts, sort_part, &b);
-        number_rows(&b);
-        st = make_pairs(ctx, &pairs);
-    }
-    if (!st) {
-        pool_run(ctx->pool, b.cut.n_parts, write_part, &b);
-        pairs.pair_ptr[pairs.n_pairs] = pairs.n_grouped;
-        for (int64_t i = 0; i < b.cut.n_parts; i++)
-            pairs.max_pair = b.part_max[i] > pairs.max_pair ? b.part_max[i] : pairs.max_pair;
-    }
-    drop(ctx, &b, n_rows, n_members);
+        write_pairs(ctx, &b);
+    drop(ctx, &b);
     if (st)
         pair_index_free(ctx, &pairs);
     else
@@ -203,36 +228,81 @@ mp_status pair_index_build(mp_context *ctx, const int64_t *ptr, int64_t n_rows, 
     return st;
 }
 
+mp_status pair_builder_make(mp_context *ctx, const int64_t *ptr, int64_t n_rows, int64_t n_indices, pair_index *out,
+                            pair_builder **result)
+{
+    pair_index pairs = { 0 };
+    builder *b = mem_zalloc(ctx, sizeof *b);
+    if (!b)
+        return error_memory(ctx, sizeof *b, "pairs of row and index");
+    mp_status st = begin(ctx, b, ptr, n_rows, n_indices, &pairs);
+    if (!st) {
+        int64_t most;
+        if (__builtin_mul_overflow(n_rows, n_indices, &most) || most > pairs.n_members)
+            most = pairs.n_members;
+        st = make_pairs(ctx, &pairs, most, pairs.n_members);
+    }
+    if (st) {
+        pair_index_free(ctx, &pairs);
+        pair_builder_free(ctx, b);
+        return st;
+    }
+    memset(pairs.row_ptr, 0, (size_t)(n_rows + 1) * sizeof *pairs.row_ptr);
+    pairs.pair_ptr[0] = 0;
+    *out = pairs;
+    *result = b;
+    return MP_OK;
+}
+
+void pair_builder_run(mp_context *ctx, pair_builder *b, const int32_t *index, graph_positions eid, pair_index *pairs)
+{
+    sort(ctx, b, index, eid, pairs);
+    write_pairs(ctx, b);
+}
+
+void pair_builder_free(mp_context *ctx, pair_builder *b)
+{
+    if (!b)
+        return;
+    drop(ctx, b);
+    mem_free(ctx, b, sizeof *b);
+}
+
 void pair_index_free(mp_context *ctx, pair_index *p)
 {
     mem_array_free(ctx, p->row_ptr, p->n_rows + 1, sizeof *p->row_ptr);
-    mem_array_free(ctx, p->pair_row, p->n_pairs, sizeof *p->pair_row);
-    mem_array_free(ctx, p->pair_idx, p->n_pairs, sizeof *p->pair_idx);
-    mem_array_free(ctx, p->pair_ptr, p->n_pairs + 1, sizeof *p->pair_ptr);
-    mem_array_free(ctx, p->order, p->n_grouped, sizeof *p->order);
+    mem_array_free(ctx, p->pair_row, p->room_pairs, sizeof *p->pair_row);
+    mem_array_free(ctx, p->pair_idx, p->room_pairs, sizeof *p->pair_idx);
+    mem_array_free(ctx, p->pair_ptr, p->room_pairs + 1, sizeof *p->pair_ptr);
+    mem_array_free(ctx, p->order, p->room_grouped, sizeof *p->order);
     mem_array_free(ctx, p->pair_of, p->n_members, sizeof *p->pair_of);
     *p = (pair_index){ 0 };
 }
 
-mp_status pair_index_by_index(mp_context *ctx, const pair_index *p, int64_t **idx_ptr, int32_t **idx_order)
+void pair_index_by_index_into(const pair_index *p, int64_t *ptr, int64_t *order)
 {
-    int64_t *ptr = mem_array(ctx, p->n_indices + 1, sizeof *ptr, "pairs by index");
-    int32_t *order = mem_array(ctx, p->n_pairs, sizeof *order, "pairs by index");
-    if (!ptr || !order) {
-        mem_array_free(ctx, ptr, p->n_indices + 1, sizeof *ptr);
-        mem_array_free(ctx, order, p->n_pairs, sizeof *order);
-        return MP_SYSTEM;
-    }
     memset(ptr, 0, (size_t)(p->n_indices + 1) * sizeof *ptr);
     for (int64_t i = 0; i < p->n_pairs; i++)
         ptr[p->pair_idx[i] + 1]++;
     for (int64_t r = 0; r < p->n_indices; r++)
         ptr[r + 1] += ptr[r];
     for (int64_t i = 0; i < p->n_pairs; i++)
-        order[ptr[p->pair_idx[i]]++] = (int32_t)i;
+        order[ptr[p->pair_idx[i]]++] = i;
     if (p->n_indices)
         memmove(ptr + 1, ptr, (size_t)p->n_indices * sizeof *ptr);
     ptr[0] = 0;
+}
+
+mp_status pair_index_by_index(mp_context *ctx, const pair_index *p, int64_t **idx_ptr, int64_t **idx_order)
+{
+    int64_t *ptr = mem_array(ctx, p->n_indices + 1, sizeof *ptr, "pairs by index");
+    int64_t *order = mem_array(ctx, p->n_pairs, sizeof *order, "pairs by index");
+    if (!ptr || !order) {
+        mem_array_free(ctx, ptr, p->n_indices + 1, sizeof *ptr);
+        mem_array_free(ctx, order, p->n_pairs, sizeof *order);
+        return MP_SYSTEM;
+    }
+    pair_index_by_index_into(p, ptr, order);
     *idx_ptr = ptr;
     *idx_order = order;
     return MP_OK;

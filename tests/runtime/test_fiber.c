@@ -93,7 +93,7 @@ static void check_pairs(check *c, const int64_t *ptr, int64_t n_rows, const int3
     CHECK(c, bad == 0 && pair == p.n_pairs && at == p.n_grouped && p.pair_ptr[pair] == at && p.max_pair == most);
     CHECK(c, p.row_ptr[n_rows] == pair);
     int64_t *idx_ptr = NULL;
-    int32_t *idx_order = NULL;
+    int64_t *idx_order = NULL;
     OK(c, pair_index_by_index(c->ctx, &p, &idx_ptr, &idx_order));
     for (int64_t v = 0; v < r; v++) {
         for (int64_t k = idx_ptr[v]; k < idx_ptr[v + 1]; k++)
@@ -102,6 +102,19 @@ static void check_pairs(check *c, const int64_t *ptr, int64_t n_rows, const int3
     CHECK(c, bad == 0 && idx_ptr[0] == 0 && idx_ptr[r] == p.n_pairs);
     mem_array_free(c->ctx, idx_ptr, r + 1, sizeof *idx_ptr);
     mem_array_free(c->ctx, idx_order, p.n_pairs, sizeof *idx_order);
+
+    pair_builder *builder = NULL;
+    pair_index q = { 0 };
+    OK(c, pair_builder_make(c->ctx, ptr, n_rows, r, &q, &builder));
+    for (int again = 0; again < 2; again++) {
+        pair_builder_run(c->ctx, builder, index, eid, &q);
+        CHECK(c, q.n_pairs == p.n_pairs && q.n_grouped == p.n_grouped && q.max_pair == p.max_pair);
+        CHECK(c, !memcmp(q.pair_idx, p.pair_idx, (size_t)p.n_pairs * sizeof *p.pair_idx));
+        CHECK(c, !memcmp(q.pair_ptr, p.pair_ptr, (size_t)(p.n_pairs + 1) * sizeof *p.pair_ptr));
+        CHECK(c, !memcmp(q.order, p.order, (size_t)p.n_grouped * sizeof *p.order));
+    }
+    pair_builder_free(c->ctx, builder);
+    pair_index_free(c->ctx, &q);
     pair_index_free(c->ctx, &p);
 }
 
