@@ -10,8 +10,8 @@
  * and then broadcasts. On a block a node value may have rows for all source nodes or only for destinations:
  * that is found by the lowering, not here.
  *
- * Numbers and static arguments are "weak": scalars without a width of their own, which take that of the
- * operand beside them, else `real`.
+ * Numbers, static arguments and their sums, products … are "weak": scalars (numbers, dimvals, realargs and
+ * EW of these) without a width of their own, which take that of the operand beside them, else `real`.
  *
  * Nothing here is recursive in the size of the result: chains of definitions and lets may be long, so who
  * walks these graphs uses a stack of his own.
@@ -131,6 +131,7 @@ struct sem_expr {
     sem_expr **args;
     sem_type type;
     double number;                               /* when constant */
+    dim integer;                                 /* weak: its value, where sums and products of integers make it; or DIM_ERROR */
     span span, at;                               /* as those of the tree */
     union {
         double value;
@@ -221,6 +222,7 @@ struct sem_layer {
     uint32_t n_exprs, n_loops;
     uint32_t nest;                               /* 1 for a layer without layers */
     uint64_t expanded;                           /* expressions and params, with those of its layers */
+    uint64_t n_params;                           /* with those of its instances */
 };
 
 typedef struct sem_program {
