@@ -51,7 +51,7 @@ typedef struct graph_batch {
     const int32_t *of_node;     /* [max(n_src, n_dst)]: graph of a node; all 0 for a single graph */
 } graph_batch;
 
-enum { GRAPH_OWNED = 24 };
+enum { GRAPH_OWNED = 40, GRAPH_ARRAYS = 16 };
 
 struct mp_graph {
     mp_context *ctx;
@@ -70,6 +70,7 @@ struct mp_graph {
     graph_rows in, out;
     graph_degrees in_deg, out_deg;
     graph_batch batch;
+    _Atomic(const void *) arrays[GRAPH_ARRAYS];     /* graph_arrays.h: made at need, NULL before */
     void *owned[GRAPH_OWNED];           /* memory behind the above, freed with the graph */
     size_t owned_bytes[GRAPH_OWNED];
     int n_owned;
