@@ -48,17 +48,22 @@ kplan *kplan_new(arena *mem, const ir_layer *layer)
 
 kdim kdim_int(int64_t value) { return (kdim){true, value, 0}; }
 
+uint32_t kdim_slot(kplan *p, dim d)
+{
+    for (uint32_t i = 0; i < p->n_dims; i++)
+        if (dim_equal(p->layer->dims, p->dims[i], d))
+            return i;
+    p->dims = kx_grow(p->mem, p->dims, p->n_dims, sizeof *p->dims);
+    p->dims[p->n_dims] = d;
+    return p->n_dims++;
+}
+
 kdim kdim_of(kplan *p, dim d)
 {
     int64_t value;
     if (dim_is_const(p->layer->dims, d, &value))
         return kdim_int(value);
-    for (uint32_t i = 0; i < p->n_dims; i++)
-        if (dim_equal(p->layer->dims, p->dims[i], d))
-            return (kdim){false, 0, i};
-    p->dims = kx_grow(p->mem, p->dims, p->n_dims, sizeof *p->dims);
-    p->dims[p->n_dims] = d;
-    return (kdim){false, 0, p->n_dims++};
+    return (kdim){false, 0, kdim_slot(p, d)};
 }
 
 dim kdim_dim(kplan *p, kdim d)

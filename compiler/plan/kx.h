@@ -17,6 +17,7 @@ kplan *kplan_new(arena *mem, const ir_layer *layer);
 
 kdim kdim_int(int64_t value);
 kdim kdim_of(kplan *p, dim d);                          /* a constant, or the slot of d (one a dim) */
+uint32_t kdim_slot(kplan *p, dim d);                    /* a slot even for a constant (rows are named by slots) */
 dim kdim_dim(kplan *p, kdim d);                         /* back */
 kdim kdim_add(kplan *p, kdim a, kdim b);
 kdim kdim_sub(kplan *p, kdim a, kdim b);

@@ -26,6 +26,7 @@ typedef struct anchor {
     uint32_t region;
     int stage;                /* within its region */
     bool post;                /* needs an aggregate of its own kernel */
+    uint32_t loop;            /* 1 + the loop that starts from it (first states, tolerance), or 0 */
     uint32_t kernel;          /* 1 + index into planner.kernels */
 } anchor;
 
@@ -96,10 +97,10 @@ bool map_is_row(const planner *pl, ir_val map);                 /* row i -> row 
 bool map_own(const planner *pl, mp_fiber f, ir_val map);        /* sends a member of the fiber to its row */
 ir_dom member_dom(planner *pl, mp_fiber f);
 
-typedef struct place { at at; ir_dom dom; kx row; } place;      /* row: in dom; edges by position of the incoming walk */
+typedef struct spot { at at; ir_dom dom; kx row; } spot;      /* row: in dom; edges by position of the incoming walk */
 
 struct body;
-kx map_row(struct body *b, ir_val map, place at_);              /* row that the map sends the member at `at_` to */
+kx map_row(struct body *b, ir_val map, spot at_);              /* row that the map sends the member at `at_` to */
 
 /* A view: an array with strides, as a product wants its operands. */
 typedef struct view {
@@ -108,7 +109,7 @@ typedef struct view {
     kx row, offset;
     dim stride[IR_MAX_RANK];
 } view;
-bool view_of(struct body *b, ir_val v, place where, view *out); /* false: not an array as it lies */
+bool view_of(struct body *b, ir_val v, spot where, view *out); /* false: not an array as it lies */
 bool is_plain_array(const planner *pl, ir_val v);               /* unit values: view without transposes of an input or stored value */
 
 /* stage.c */
@@ -138,7 +139,6 @@ typedef struct body {
     uint8_t *need;            /* by value: bits 1 << at */
     uint8_t *uses;            /* by value: readers in this kernel, saturating; bit 7: read in a larger loop */
     local_of *row_local, *member_local;
-    struct group *groups; uint32_t n_groups;
     nodes pre, mem, post, init, combine;
     nodes *out;
     VEC(loop_var) vars;
@@ -157,17 +157,17 @@ bool computed_here(const body *b, ir_val v, at a);
 local_of *local_at(body *b, ir_val v, at a);
 kx linear(body *b, ir_val v, const kx *idx);                    /* row-major offset */
 kx local_offset(body *b, ir_val v, const local_of *lo, const kx *idx);
-place row_place(body *b, at a, ir_dom dom);
-place member_place(body *b);
+spot row_place(body *b, at a, ir_dom dom);
+spot member_place(body *b);
 void emit_local(body *b, ir_val v, at a);
 
 /* value.c */
-kx value(body *b, ir_val v, place where, const kx *idx);        /* element idx of v there, as an expression */
-kx index_value(body *b, ir_val v, place where, const kx *idx);  /* of an index: an integer, -1 for none */
-kx int_select(body *b, kx negative_of, kx otherwise);
+kx value(body *b, ir_val v, spot where, const kx *idx);        /* element idx of v there, as an expression */
+kx index_value(body *b, ir_val v, spot where, const kx *idx);  /* of an index: an integer, -1 for none */
+kx index_or_0(body *b, kx index);                                /* 0 for none */
 
 /* aggregate.c */
-void agg_begin(body *b, ir_val v);                              /* accumulators, init, combine */
+void aggs_begin(body *b);                                       /* accumulators, init and combine of all the kernel's */
 void agg_step(body *b, ir_val v);                               /* into the member list */
 kx agg_value(body *b, ir_val v, const kx *idx);                 /* after the walk */
 bool agg_wants_local(const planner *pl, ir_val v);
