@@ -41,6 +41,7 @@ typedef struct lexer {
     str words[TOKEN_COUNT];                      /* interned, by kind; NULL for what is no word */
     void (*comment)(void *ud, span at);          /* called for each comment, when set; of a // without its newline */
     void *ud;
+    const char *stray_line;                      /* the end of the line whose strange characters were reported */
     bool cut;                                    /* the text ended inside a comment: that was reported */
 } lexer;
 

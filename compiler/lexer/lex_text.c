@@ -232,24 +232,14 @@ static const struct { uint32_t code; const char *ours; } alike[] = {
     {0x201d, "\""}, {0x201e, "\""}, {0x00b2, "** 2"}, {0x00b3, "** 3"}, {0xff0c, ","}, {0xff1b, ";"}, {0x00a0, " "},
 };
 
-token lex_stray(lexer *lx, const char *start)
+/* Reports a character that is no token. */
+static void report_stray(lexer *lx, span at, uint32_t code, const char *start)
 {
-    uint32_t code, n = utf8_next(start, lx->end, &code);
-    if (code == UINT32_MAX) {
-        lx->at = report_not_utf8(lx, start);
-        return lex_sign(lx, TOKEN_ERROR, start);
-    }
-    if (code == 0) {
-        lx->at = report_nul(lx, start);
-        return lex_sign(lx, TOKEN_ERROR, start);
-    }
-    lx->at = start + n;
-    token t = lex_sign(lx, TOKEN_ERROR, start);
     if (code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-        diag_error(lx->ds, DIAG_SYNTAX, t.at, "a control character (0x%02" PRIx32 ") in the text", code);
-        return t;
+        diag_error(lx->ds, DIAG_SYNTAX, at, "a control character (0x%02" PRIx32 ") in the text", code);
+        return;
     }
-    diag *d = diag_error(lx->ds, DIAG_SYNTAX, t.at, "the character `%.*s` means nothing here", (int)n, start);
+    diag *d = diag_error(lx->ds, DIAG_SYNTAX, at, "the character `%.*s` means nothing here", (int)(at.hi - at.lo), start);
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (alike[i].code == code)
             diag_help(d, strcmp(alike[i].ours, " ") ? "write %s" : "this is a no-break space: write a plain one", alike[i].ours);
@@ -257,7 +247,25 @@ token lex_stray(lexer *lx, const char *start)
         diag_help(d, "strings stand between \" and \"");
     if (*start == '^')
         diag_help(d, "the power is written **");
-    return t;
+}
+
+/* Of a line of strange characters the first is reported: the others belong to the same mistake. */
+token lex_stray(lexer *lx, const char *start)
+{
+    bool told = lx->stray_line && start < lx->stray_line;
+    uint32_t code, n = utf8_next(start, lx->end, &code);
+    lx->at = start + n;
+    if (!told) {
+        const char *newline = memchr(start, '\n', (size_t)(lx->end - start));
+        lx->stray_line = newline ? newline : lx->end;
+        if (code == UINT32_MAX)
+            lx->at = report_not_utf8(lx, start);
+        else if (code == 0)
+            lx->at = report_nul(lx, start);
+        else
+            report_stray(lx, span_of(lx, start, lx->at), code, start);
+    }
+    return lex_sign(lx, TOKEN_ERROR, start);
 }
 
 void lex_dump(str_table *names, diags *ds, const source_set *sources, uint32_t file, buf *out)

@@ -131,7 +131,7 @@ typedef struct ast_declarator {                  /* W[in, out] init ones */
     ast_name name;
     ast_expr **dims;                             /* empty list and no list are the same: a scalar */
     uint32_t n_dims;
-    ast_type type;                               /* the one at the end of the declaration, for each of its declarators */
+    ast_type type;                               /* written behind it, or behind a later one: a, b: bool */
     ast_init *init;                              /* NULL: none; params only */
 } ast_declarator;
 

@@ -226,14 +226,16 @@ ast_stmt *build_lost(parser *p, bool with_name, span all)
     return s;
 }
 
-ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *list, ast_type type, ast_init *init, span all)
+ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *list, span all)
 {
     ast_stmt *s = new_stmt(p, AST_STMT_DECL, domain, key, all);
-    for (uint32_t i = 0; i < list->n; i++) {
+    const ast_type *type = NULL;                 /* of the declarators before it that have none */
+    for (uint32_t i = list->n; i-- > 0;) {
         ast_declarator *d = &list->at[i];
-        d->type = type;
-        if (!d->init)
-            d->init = init;
+        if (d->type.kind != AST_TYPE_DEFAULT)
+            type = &d->type;
+        else if (type)
+            d->type = *type;
         if (d->init && domain != AST_DOM_PARAM) {
             diag_error(p->ds, DIAG_SYNTAX, d->init->span, "only a param is initialised: `%s` is given with the call", d->name.text);
             d->init = NULL;

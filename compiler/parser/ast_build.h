@@ -23,7 +23,6 @@ typedef VEC(ast_name) name_list;
 /* Parts of statements, while they are put together. */
 typedef struct iterate_head { ast_domain domain; state_list *states; ast_expr *limit, *tolerance; span change; } iterate_head;
 typedef struct until { ast_expr *value; span change; } until;
-typedef struct type_tail { ast_type type; ast_init *init; } type_tail;
 typedef struct fn_body { let_list *lets; ast_expr *result; } fn_body;
 
 enum { MAX_OPEN = AST_MAX_DEPTH + AST_MAX_BLOCKS + 4 };
@@ -55,7 +54,8 @@ typedef struct parser {
     token_kind key;                              /* its first word */
     span key_at;
     ast_domain domain;                           /* the domain it names first, if any */
-    ast_name subject;                            /* the first name in it */
+    ast_name subject;                            /* the name that it defines: behind the key or the domain */
+    bool subject_past;                           /* other tokens have come: there is none */
     bool assigned;                               /* an '=' stands in it, outside of brackets */
 } parser;
 
@@ -91,7 +91,7 @@ ast_expr *build_parens(ast_expr *inner, span all);
 
 ast_arg *build_by(parser *p, span word, ast_domain domain, span value, span all);
 
-ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *list, ast_type type, ast_init *init, span all);
+ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *list, span all);
 /* word: where the domain is written */
 ast_stmt *build_equation(parser *p, ast_stmt_kind kind, ast_domain domain, span key, span word, ast_name name, ast_expr *value, span all);
 ast_stmt *build_message(parser *p, span key, ast_name name, ast_expr *value, span all);

@@ -93,6 +93,7 @@ static void follow(parser *p, const token *t)
     p->unmatched = false;
     p->inner = p->n_open ? p->open[p->n_open - 1] : (open_bracket){.kind = TOKEN_EOF};
     if (k == TOKEN_LPAREN || k == TOKEN_LBRACKET || k == TOKEN_LBRACE) {
+        p->subject_past = true;
         if (k == TOKEN_LBRACE)
             end_statement(p);
         if (k == TOKEN_LBRACE ? p->n_braces > AST_MAX_BLOCKS : p->n_open - p->n_braces >= AST_MAX_DEPTH) {
@@ -116,14 +117,16 @@ static void follow(parser *p, const token *t)
         p->in_statement = true;
         p->key = k;
         p->key_at = t->at;
-        p->domain = AST_DOM_NONE;
         p->subject = (ast_name){0};
-        p->assigned = false;
-    }
-    if (!p->domain && !p->subject.text)
         p->domain = domain_of(k);
-    if (k == TOKEN_NAME && !p->subject.text)
-        p->subject = (ast_name){t->text, t->at};
+        p->assigned = p->subject_past = false;
+    } else if (!p->subject_past && !p->domain && domain_of(k) && (p->key == TOKEN_UPDATE || p->key == TOKEN_ITERATE)) {
+        p->domain = domain_of(k);
+    } else if (!p->subject_past) {
+        if (k == TOKEN_NAME)
+            p->subject = (ast_name){t->text, t->at};
+        p->subject_past = true;
+    }
     p->assigned = p->assigned || (k == TOKEN_ASSIGN && !inside_brackets(p));
 }
 

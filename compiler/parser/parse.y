@@ -65,11 +65,10 @@ static span last_byte(span all)                  /* the '}' of a block */
 %nterm <sub_list *> subs
 %nterm <ast_declarator *> declarator
 %nterm <declarator_list *> declarators
-%nterm <expr_list *> dims
+%nterm <expr_list *> dims shape
 %nterm <ast_type *> type
 %nterm <ast_type_kind> type_word
 %nterm <ast_init *> init init_opt
-%nterm <type_tail *> type_opt
 %nterm <ast_stmt *> stmt
 %nterm <stmt_list *> stmts body
 %nterm <ast_state *> state
@@ -145,7 +144,7 @@ stmts:
 |   stmts stmt          { GROW($$, $1, $2); }
 
 stmt:
-    domain declarators type_opt ";"         { $$ = build_decl(p, $1, @1, $2, $3->type, $3->init, @$); }
+    domain declarators ";"                  { $$ = build_decl(p, $1, @1, $2, @$); }
 |   domain NAME "=" expr ";"                { $$ = build_equation(p, AST_STMT_DEFINE, $1, @1, @1, NAMED($2, @2), $4, @$); }
 |   MESSAGE NAME "=" expr ";"               { $$ = build_message(p, @1, NAMED($2, @2), $4, @$); }
 |   UPDATE domain_opt NAME "=" expr ";"     { $$ = build_equation(p, AST_STMT_UPDATE, $2, @1, @2, NAMED($3, @3), $5, @$); }
@@ -173,8 +172,11 @@ declarators:
     declarator                  { LIST($$, declarator_list, *$1); }
 |   declarators "," declarator  { GROW($$, $1, *$3); }
 declarator:
-    NAME init_opt               { $$ = MAKE(ast_declarator, {.name = NAMED($1, @1), .init = $2}); }
-|   NAME "[" dims "]" init_opt  { $$ = MAKE(ast_declarator, {.name = NAMED($1, @1), .dims = $3->at, .n_dims = $3->n, .init = $5}); }
+    NAME shape init_opt                     { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, {.span = @$}, $3}); }
+|   NAME shape init_opt ":" type init_opt   { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, *$5, $3 ? $3 : $6}); }
+shape:
+    %empty              { $$ = NEW(p->a, expr_list); }
+|   "[" dims "]"        { $$ = $2; }
 dims:
     expr                { LIST($$, expr_list, $1); }
 |   dims "," expr       { GROW($$, $1, $3); }
@@ -184,9 +186,6 @@ init_opt:
 init:
     INIT NAME               { $$ = MAKE(ast_init, {.name = NAMED($2, @2), .span = @$}); }
 |   INIT NAME "(" args ")"  { $$ = MAKE(ast_init, {NAMED($2, @2), $4->at, $4->n, @$}); }
-type_opt:
-    %empty              { $$ = MAKE(type_tail, {{.span = @$}, NULL}); }
-|   ":" type init_opt   { $$ = MAKE(type_tail, {*$2, $3}); }
 type:
     type_word                               { $$ = MAKE(ast_type, {$1, NULL, false, @$}); }
 |   INDEX "(" expr ")"                      { $$ = MAKE(ast_type, {AST_TYPE_INDEX, $3, false, @$}); }
