@@ -293,6 +293,40 @@ static void objects_outlive_the_handle(check *c)
     mp_context_destroy(NULL);
 }
 
+static void *ask_for_everything(void *arg)
+{
+    mp_graph *g = arg;
+    const graph_rows *in, *out;
+    graph_degrees di, dd;
+    graph_batch b;
+    bool good = !graph_out(g, &out) && !graph_in(g, &in) && !graph_in_degrees(g, &di) && !graph_out_degrees(g, &dd) &&
+                !graph_batches(g, &b);
+    return good && out->ptr[g->n_src] == g->n_edges && di.count[0] == in->ptr[1] ? g : NULL;
+}
+
+static void built_once(check *c)
+{
+    enum { THREADS = 4, E = 3000 };
+    int32_t src[E], dst[E];
+    uint64_t rng = 21;
+    for (int round = 0; round < 10; round++) {
+        for (int e = 0; e < E; e++) {
+            src[e] = (int32_t)check_below(&rng, 50);
+            dst[e] = (int32_t)check_below(&rng, 50);
+        }
+        mp_graph *g = NULL;
+        pthread_t host[THREADS];
+        OK(c, mp_graph_from_coo(c->ctx, 50, 50, E, src, dst, &g));
+        for (int i = 0; i < THREADS; i++)
+            CHECK(c, !pthread_create(&host[i], NULL, ask_for_everything, g));
+        for (int i = 0; i < THREADS; i++) {
+            void *good = NULL;
+            CHECK(c, !pthread_join(host[i], &good) && good == g);
+        }
+        mp_graph_destroy(g);
+    }
+}
+
 static void large(check *c)
 {
     enum { N = 1 << 17, E = 1 << 21 };
@@ -328,6 +362,7 @@ int main(void)
     refusals(&c);
     without_memory(&c);
     objects_outlive_the_handle(&c);
+    built_once(&c);
     large(&c);
     return check_end(&c);
 }

@@ -241,6 +241,38 @@ static void matrix_market(check *c, place *at)
     empty_folder(at);
 }
 
+/* Files changed at random are read or refused, with a message, and leave nothing behind. */
+static void changed_at_random(check *c, place *at)
+{
+    static const char *const texts[] = {
+        "# a graph\n0 1 0.5\n2 1 -1e3 # w\n3 0 7\n",
+        "%%MatrixMarket matrix coordinate real symmetric\n% note\n4 4 3\n1 1 0.5\n3 2 1e-3\n4 1 2\n",
+    };
+    static const char alphabet[] = "0123456789 \n\t#%.-exyMm";
+    uint64_t rng = 17;
+    for (int round = 0; round < 1500; round++) {
+        char text[256];
+        size_t n = strlen(texts[round % 2]);
+        memcpy(text, texts[round % 2], n + 1);
+        for (int64_t k = check_below(&rng, 4); k >= 0; k--) {
+            size_t i = (size_t)check_below(&rng, (int64_t)n);
+            if (check_below(&rng, 3) == 0 && n > 1)
+                memmove(text + i, text + i + 1, n-- - i);
+            else
+                text[i] = alphabet[check_below(&rng, sizeof alphabet - 1)];
+        }
+        text_file(at, "g.txt", text);
+        mp_graph *g = NULL;
+        DLManagedTensor *weights = NULL;
+        mp_status st = mp_graph_read(c->ctx, inside(at, "g.txt"), &g, &weights);
+        CHECK(c, st == MP_OK || (st == MP_INVALID && strstr(mp_error_message(c->ctx), "g.txt:")));
+        mp_graph_destroy(g);
+        if (weights)
+            weights->deleter(weights);
+    }
+    empty_folder(at);
+}
+
 static void formulas(check *c)
 {
     graph_source s, again;
@@ -343,6 +375,7 @@ int main(void)
     dense(&c, &at);
     edge_lists(&c, &at);
     matrix_market(&c, &at);
+    changed_at_random(&c, &at);
     formulas(&c);
     karate(&c);
     sparse(&c, &at);
