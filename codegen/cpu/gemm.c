@@ -18,9 +18,10 @@
 enum {
     K_BLOCK = 256,              /* rows of a panel */
     K_BLOCK_LONG = 320,         /* a known k up to this is not cut */
-    K_BLOCK_NODES = 128,        /* TN: k runs over nodes, and a block of A lies beside that of B */
+    K_BLOCK_NODES = 96,        /* TN: k runs over nodes, and a block of A lies beside that of B */
     L1_BYTES = 24 * 1024,       /* what B may take to be read whole for each tile of rows */
     L2_BYTES = 128 * 1024,      /* a block of A */
+    PACK_ROWS = 40,             /* rows of C from which on a panel is worth a copy */
     MOST_ROWS = 8, MOST_VECTORS = 4, UNROLL = 4,
 };
 
@@ -42,6 +43,7 @@ typedef struct panel {
     LLVMValueRef at, ld;        /* first row, distance of rows */
     LLVMValueRef c;             /* C at the panel's first column */
     int vectors;
+    bool packed;                /* on the stack, with all its columns */
     LLVMValueRef mask[MOST_VECTORS];
 } panel;
 
@@ -107,33 +109,52 @@ static LLVMValueRef vector_at(gemm_writer *w, LLVMValueRef row, int v)
 
 /* ---- a tile ------------------------------------------------------------------------------------------------ */
 
-/* One step of k for all accumulators. */
-static void step(gemm_writer *w, const panel *p, LLVMValueRef *acc, LLVMValueRef *a_row, LLVMValueRef a_index, LLVMValueRef k)
+/* Where a step of k reads: B's row, and for each row of C an element of A. */
+typedef struct cursor {
+    LLVMValueRef b_row, a_row[MOST_ROWS], a_index;
+} cursor;
+
+static void step(gemm_writer *w, const panel *p, const cursor *at_k, LLVMValueRef *acc)
 {
     emitter *e = w->e;
-    LLVMValueRef b_row = at(w, p->at, times(e, k, p->ld)), b[MOST_VECTORS];
+    LLVMValueRef b[MOST_VECTORS];
     for (int v = 0; v < p->vectors; v++)
-        b[v] = emit_load(e, w->s->type, w->lanes, vector_at(w, b_row, v), p->mask[v] && !w->room ? p->mask[v] : NULL);
+        b[v] = emit_load(e, w->s->type, w->lanes, vector_at(w, at_k->b_row, v), p->packed ? NULL : p->mask[v]);
     for (int r = 0; r < w->tile.rows; r++) {
-        LLVMValueRef x = emit_splat(e, emit_load(e, w->s->type, 1, at(w, a_row[r], a_index), NULL), w->lanes);
+        LLVMValueRef x = emit_load(e, w->s->type, 1, at(w, at_k->a_row[r], at_k->a_index), NULL);
+        x = emit_splat(e, x, w->lanes);
         for (int v = 0; v < p->vectors; v++)
             acc[r * p->vectors + v] = emit_fma(e, x, b[v], acc[r * p->vectors + v]);
     }
 }
 
-/* k from `from` to `to` in steps of `unroll`; the accumulators are carried round. */
-static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, LLVMValueRef *a_row, LLVMValueRef from, LLVMValueRef to,
-                  int unroll)
+/* k from `from` to `to` in steps of `unroll`; the accumulators are carried round. In TN a step of k is a row of A,
+ * so one pointer runs down A and the rows of C are small offsets to it: unrolled, those would not fit the registers. */
+static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, const LLVMValueRef *a_row, const LLVMValueRef *shift,
+                  LLVMValueRef from, LLVMValueRef to, int unroll)
 {
     emitter *e = w->e;
-    int count = w->tile.rows * p->vectors;
+    int rows = w->tile.rows, count = rows * p->vectors;
     LLVMValueRef now[MOST_ROWS * MOST_VECTORS];
     emit_loop l = emit_for_begin(e, from, to, unroll);
     for (int i = 0; i < count; i++)
         now[i] = emit_carry(e, &l, acc[i]);
-    for (int u = 0; u < unroll; u++) {
-        LLVMValueRef k = plus(e, l.i, u);
-        step(w, p, now, a_row, w->s->kind == GEMM_TN ? times(e, k, w->lda) : k, k);
+    if (w->s->kind == GEMM_TN) {
+        LLVMValueRef a = emit_carry(e, &l, a_row[0]), b = emit_carry(e, &l, p->at);
+        cursor c = {.b_row = b, .a_index = emit_i64(e, 0)};
+        for (int r = 0; r < rows; r++)
+            c.a_row[r] = at(w, a, shift[r]);
+        step(w, p, &c, now);
+        emit_next(&l, count, at(w, a, w->lda));
+        emit_next(&l, count + 1, at(w, b, p->ld));
+    } else {
+        for (int u = 0; u < unroll; u++) {
+            LLVMValueRef k = plus(e, l.i, u);
+            cursor c = {.b_row = at(w, p->at, times(e, k, p->ld)), .a_index = k};
+            for (int r = 0; r < rows; r++)
+                c.a_row[r] = a_row[r];
+            step(w, p, &c, now);
+        }
     }
     for (int i = 0; i < count; i++)
         emit_next(&l, i, now[i]);
@@ -148,10 +169,11 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
     emitter *e = w->e;
     elem t = w->s->type;
     int rows = w->tile.rows, vectors = p->vectors;
-    LLVMValueRef a_row[MOST_ROWS], c_row[MOST_ROWS], acc[MOST_ROWS * MOST_VECTORS];
-    LLVMValueRef last = plus(e, w->m, -1);
+    LLVMValueRef a_row[MOST_ROWS], c_row[MOST_ROWS], shift[MOST_ROWS], acc[MOST_ROWS * MOST_VECTORS];
+    LLVMValueRef below = LLVMBuildNSWSub(e->b, plus(e, w->m, -1), m0, "");
     for (int r = 0; r < rows; r++) {
-        LLVMValueRef row = r ? least(e, plus(e, m0, r), last) : m0;
+        shift[r] = r ? least(e, emit_i64(e, r), below) : emit_i64(e, 0);
+        LLVMValueRef row = r ? LLVMBuildNSWAdd(e->b, m0, shift[r], "") : m0;
         LLVMValueRef first = w->s->kind == GEMM_TN ? LLVMBuildNSWAdd(e->b, row, times(e, k0, w->lda), "")
                                                    : LLVMBuildNSWAdd(e->b, times(e, row, w->lda), k0, "");
         a_row[r] = at(w, w->a, first);
@@ -171,18 +193,18 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
         acc[i] = always ? zero : never ? old[i] : emit_if_value(e, &c, old[i], zero);
 
     LLVMValueRef none = emit_i64(e, 0);
-    if (LLVMIsAConstantInt(kc)) {
+    if (w->s->kind == GEMM_TN) {
+        run_k(w, p, acc, a_row, shift, none, kc, 1);
+    } else if (LLVMIsAConstantInt(kc)) {
         int64_t k = LLVMConstIntGetSExtValue(kc), main = k / UNROLL * UNROLL;
         if (main)
-            run_k(w, p, acc, a_row, none, emit_i64(e, main), UNROLL);
-        for (int64_t i = main; i < k; i++) {
-            LLVMValueRef ki = emit_i64(e, i);
-            step(w, p, acc, a_row, w->s->kind == GEMM_TN ? times(e, ki, w->lda) : ki, ki);
-        }
+            run_k(w, p, acc, a_row, shift, none, emit_i64(e, main), UNROLL);
+        if (main < k)
+            run_k(w, p, acc, a_row, shift, emit_i64(e, main), kc, 1);
     } else {
         LLVMValueRef main = emit_and(e, kc, emit_i64(e, -UNROLL));
-        run_k(w, p, acc, a_row, none, main, UNROLL);
-        run_k(w, p, acc, a_row, main, kc, 1);
+        run_k(w, p, acc, a_row, shift, none, main, UNROLL);
+        run_k(w, p, acc, a_row, shift, main, kc, 1);
     }
     for (int i = 0; i < rows * vectors; i++)
         emit_store(e, t, acc[i], vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
@@ -190,18 +212,38 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
 
 /* ---- panels ------------------------------------------------------------------------------------------------ */
 
-/* Is this panel copied to the stack first? Where B is transposed, and a ragged one where masked loads are slow. */
-static bool is_packed(const gemm_writer *w, bool ragged)
+/* Is a panel copied to the stack first? Always where B is transposed, and where it is ragged and masked loads are
+ * slow. Else it pays if many rows use it: rows of B that lie a power of two apart share few sets of the cache. */
+typedef enum { PACK_NEVER, PACK_LONG, PACK_ALWAYS } packing;
+
+static packing choose_packing(const gemm_writer *w, bool ragged)
 {
-    return w->s->kind == GEMM_NT || (ragged && !w->e->target->has_mask);
+    if (w->s->kind == GEMM_NT || (ragged && !w->e->target->has_mask))
+        return PACK_ALWAYS;
+    return w->s->kind == GEMM_NN && row_block(w) == w->tile.rows ? PACK_NEVER : PACK_LONG;
 }
 
-/* The panel's kc rows, each all vectors wide; columns past the end repeat the last one and are never stored. */
-static void pack(gemm_writer *w, int vectors, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
+/* kc rows of B from k0 on, the panel's columns: by vectors, with the panel's masks. */
+static void pack_rows(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
+{
+    emitter *e = w->e;
+    emit_loop k = emit_for_begin(e, emit_i64(e, 0), kc, 1);
+    LLVMValueRef row = LLVMBuildNSWAdd(e->b, k0, k.i, "");
+    LLVMValueRef from = at(w, w->b, LLVMBuildNSWAdd(e->b, times(e, row, w->ldb), n0, ""));
+    LLVMValueRef to = at(w, w->room, times(e, k.i, emit_i64(e, (int64_t)p->vectors * w->lanes)));
+    for (int v = 0; v < p->vectors; v++) {
+        LLVMValueRef x = emit_load(e, w->s->type, w->lanes, vector_at(w, from, v), p->mask[v]);
+        emit_store(e, w->s->type, x, vector_at(w, to, v), NULL);
+    }
+    emit_for_end(e, &k);
+}
+
+/* The same element by element, of B or its transpose; columns past the end repeat the last and are never stored. */
+static void pack_elements(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
 {
     emitter *e = w->e;
     elem t = w->s->type;
-    int width = vectors * w->lanes;
+    int width = p->vectors * w->lanes;
     LLVMValueRef last = plus(e, w->n, -1);
     emit_loop j = emit_for_begin(e, emit_i64(e, 0), emit_i64(e, width), 1);
     LLVMValueRef col = least(e, LLVMBuildNSWAdd(e->b, n0, j.i, ""), last);
@@ -227,21 +269,30 @@ static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m
         for (int v = 0; v < vectors; v++)
             p.mask[v] = emit_mask_below(e, w->lanes, plus(e, left, -(int64_t)v * w->lanes));
     }
-    LLVMValueRef room = w->room;
-    if (is_packed(w, ragged)) {
-        pack(w, vectors, k0, kc, n0);
-        p.at = w->room;
-        p.ld = emit_i64(e, (int64_t)vectors * w->lanes);
-    } else {
-        p.at = at(w, w->b, LLVMBuildNSWAdd(e->b, times(e, k0, w->ldb), n0, ""));
+    packing how = choose_packing(w, ragged);
+    LLVMValueRef direct = NULL, width = emit_i64(e, (int64_t)vectors * w->lanes);
+    if (how != PACK_ALWAYS)
+        direct = at(w, w->b, LLVMBuildNSWAdd(e->b, times(e, k0, w->ldb), n0, ""));
+    if (how == PACK_NEVER) {
+        p.at = direct;
         p.ld = w->ldb;
-        w->room = NULL;         /* loads of B are masked, then */
+    } else if (how == PACK_ALWAYS) {
+        pack_elements(w, &p, k0, kc, n0);
+        p.packed = true;
+        p.at = w->room;
+        p.ld = width;
+    } else {
+        LLVMValueRef many = emit_cmp(e, CMP_GE, LLVMBuildNSWSub(e->b, m1, m0, ""), emit_i64(e, PACK_ROWS));
+        emit_if c = emit_if_begin(e, many);
+        pack_rows(w, &p, k0, kc, n0);
+        emit_if_end(e, &c);
+        p.at = emit_if_value(e, &c, w->room, direct);
+        p.ld = emit_if_value(e, &c, width, w->ldb);
     }
     emit_loop rows = emit_for_begin(e, m0, m1, w->tile.rows);
     rows.runs = true;
     write_tile(w, &p, rows.i, k0, kc, fresh);
     emit_for_end(e, &rows);
-    w->room = room;
 }
 
 /* ---- the loops around -------------------------------------------------------------------------------------- */
@@ -337,7 +388,7 @@ LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
     w.lanes = cpu_target_lanes(e->target, (int)elem_size(s->type));
     w.tile = choose_tile(e->target, s->n, w.lanes);
     bool ragged = s->n <= 0 || s->n % (w.tile.vectors * w.lanes) != 0;
-    if (is_packed(&w, false) || is_packed(&w, ragged))
+    if (choose_packing(&w, false) != PACK_NEVER || choose_packing(&w, ragged) != PACK_NEVER)
         w.room = emit_local(e, emit_type(e, s->type, 1), k_block(s) * w.tile.vectors * w.lanes, 64);
     write_body(&w);
     emit_return(e, NULL);
