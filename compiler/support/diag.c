@@ -65,15 +65,16 @@ static diag *enter(diags *ds, diag_severity severity, diag_class class, span at)
 /* The text of a message; one that quotes a name of a megabyte is cut. */
 static const char *format(arena *a, const char *fmt, va_list ap)
 {
-    enum { LONGEST = 800 };
-    buf b = buf_make(a);
-    buf_vprintf(&b, fmt, ap);
-    if (b.n <= LONGEST)
-        return buf_text(&b);
-    size_t n = LONGEST;
-    while (n && ((unsigned char)b.at[n] & 0xc0) == 0x80)
-        n--;
-    return arena_printf(a, "%.*s...", (int)n, b.at);
+    char text[800];
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    if (n < 0)
+        return "";
+    if ((size_t)n < sizeof text)
+        return arena_strndup(a, text, (size_t)n);
+    size_t cut = sizeof text - 1;
+    while (cut && ((unsigned char)text[cut - 1] & 0xc0) == 0x80)
+        cut--;                                   /* no part of a character */
+    return arena_printf(a, "%.*s...", (int)(cut ? cut - 1 : 0), text);
 }
 
 diag *diag_verror(diags *ds, diag_class class, span at, const char *fmt, va_list ap)

@@ -187,7 +187,7 @@ static bool linear(const dim_table *t, uint32_t id, uint32_t unknown, dim_lookup
 
 bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, void *ud, dim_sym *s, int64_t *out)
 {
-    uint32_t unknown;
+    uint32_t unknown = 0;
     wide a, b, c, e;                             /* (a s + b) / (c s + e) = value */
     if (!dim_ok(d) || !one_unknown(t, d, lookup, ud, &unknown))
         return false;

@@ -41,6 +41,30 @@ static outcome repeated(const char *before, const char *unit, int n, const char 
     return o;
 }
 
+/* With any limit of memory the parser ends or jumps out, and leaves nothing behind. */
+static bool starved(size_t limit)
+{
+    static const char text[] = "layer A(in, K = 3) { node x[in]; iterate z = x for K { next z = (z + f(x[0:1])); } update g = z; } fn f(x) = x + ;";
+    arena *a = arena_new(limit);
+    jmp_buf oom;
+    volatile bool ended = false;
+    arena_set_oom(a, &oom);
+    int why = setjmp(oom);
+    if (why == 0) {
+        source_set *sources = source_set_new(a);
+        diags *ds = diags_new(a, sources);
+        uint32_t file = source_add(sources, "starved", text, sizeof text - 1);
+        buf out = buf_make(a);
+        ast_dump(parse_file(a, str_table_new(a), ds, sources, file), &out);
+        CHECK(ds->n_errors == 1);
+        ended = true;
+    } else {
+        CHECK(why == ARENA_LIMIT);
+    }
+    arena_free(a);
+    return ended;
+}
+
 #define LIMIT(...) do { outcome o = repeated(__VA_ARGS__); CHECK(o.errors == 1 && o.first == DIAG_LIMIT); } while (0)
 #define FINE(...)  do { outcome o = repeated(__VA_ARGS__); CHECK(o.errors == 0 && o.items == 1); } while (0)
 
@@ -78,5 +102,8 @@ int main(void)
     CHECK(o.errors > 0);
     o = repeated("", "]", MANY, "", "", "");
     CHECK(o.errors > 0);
+    CHECK(!starved(100) && starved(1 << 20));
+    for (size_t limit = 1000; limit < 60000; limit += 97)
+        starved(limit);
     return check_done();
 }
