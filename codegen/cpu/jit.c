@@ -56,6 +56,13 @@ static LLVMErrorRef define_process(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib)
     return error;
 }
 
+/* What goes wrong comes back from the calls below; the session's own report, to standard error, is not wanted. */
+static void keep_quiet(void *ctx, LLVMErrorRef error)
+{
+    (void)ctx;
+    LLVMConsumeError(error);
+}
+
 jit_module *jit_load(const void *object, size_t size, const jit_symbol *given, size_t n_given, char *err, size_t err_size)
 {
     cpu_target_init();
@@ -68,6 +75,7 @@ jit_module *jit_load(const void *object, size_t size, const jit_symbol *given, s
         free(m);
         return NULL;
     }
+    LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(m->jit), keep_quiet, NULL);
     LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(m->jit);
     LLVMMemoryBufferRef copy = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, size, "object");
     LLVMOrcResourceTrackerRef tracker = LLVMOrcJITDylibCreateResourceTracker(lib);

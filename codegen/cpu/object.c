@@ -67,9 +67,6 @@ static bool keep(object_bytes *out, const char *data, size_t size, char *err, si
 static bool emit_code(LLVMModuleRef mod, LLVMTargetMachineRef tm, LLVMCodeGenFileType kind, object_bytes *out,
                       char *err, size_t err_size)
 {
-    *out = (object_bytes){0};
-    if (!object_verify(mod, err, err_size))
-        return false;
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
     if (LLVMTargetMachineEmitToMemoryBuffer(tm, mod, kind, &message, &buffer)) {
@@ -86,6 +83,9 @@ static bool emit_code(LLVMModuleRef mod, LLVMTargetMachineRef tm, LLVMCodeGenFil
 static bool emit_copy(LLVMModuleRef mod, LLVMTargetMachineRef tm, LLVMCodeGenFileType kind, object_bytes *out,
                       char *err, size_t err_size)
 {
+    *out = (object_bytes){0};
+    if (!object_verify(mod, err, err_size))
+        return false;
     LLVMModuleRef copy = LLVMCloneModule(mod);
     bool ok = emit_code(copy, tm, kind, out, err, err_size);
     LLVMDisposeModule(copy);
