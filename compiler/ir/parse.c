@@ -609,6 +609,7 @@ static bool read_value_line(reader *r)
         vec_push(r->mem, &args, v);
         if (!take(r, ","))
             break;
+        spaces(r);
     }
     return read_after(r, &n) && read_type(r, &n) && enter_value(r, id, &n, args.at, args.n, &in);
 }

@@ -1,0 +1,5 @@
+#include "tests/ir/fixture.h"
+int main(void)
+{
+    return check_done();
+}
