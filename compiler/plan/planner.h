@@ -38,6 +38,7 @@ typedef struct vinfo {
     uint32_t agg;             /* 1 + anchor */
     uint32_t cost;            /* scalar operations an element, itself and what would be computed inline with it */
     uint32_t depth;
+    int raise;                /* aggregate: not before this stage */
 } vinfo;
 
 typedef struct kernel_plan {  /* a kernel to be: the anchors with one key */

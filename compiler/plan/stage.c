@@ -33,7 +33,7 @@ bool heavy(const planner *pl, ir_val v)
     return false;
 }
 
-typedef struct inline_cost { uint32_t ops, wide, narrow, nodes; bool no; } inline_cost;
+typedef struct inline_cost { uint32_t ops, wide, narrow, nodes, n_store; ir_val store[3]; bool no; } inline_cost;
 
 static void inline_visit(planner *pl, ir_val v, bool scalar_root, inline_cost *c, uint32_t depth)
 {
@@ -52,6 +52,14 @@ static void inline_visit(planner *pl, ir_val v, bool scalar_root, inline_cost *c
         if (n->op == OP_COUNT)
             c->ops++;
         return;
+    }
+    /* a scalar beside a row of features (a norm): itself from memory, so that the row need not be */
+    if (!scalar_root && n->dom.i != 0 && n->rank == 0 && c->n_store < 3 && (ir_ops[n->op].cls != CLS_EW || ir_ops[n->op].cost > 1)) {
+        if (ir_ops[n->op].cls != CLS_GATHER) {
+            c->store[c->n_store++] = v;
+            c->narrow++;
+            return;
+        }
     }
     switch (ir_ops[n->op].cls) {
     case CLS_EW:
@@ -88,7 +96,22 @@ bool inline_ok(planner *pl, ir_val v)
     inline_visit(pl, v, scalar, &c, 0);
     if (at_of(pl, v)->dom.i == 0 && scalar)
         return !c.no;
-    return !c.no && c.ops <= 3 && c.wide <= 1 && c.narrow <= 2;
+    if (c.no || c.ops > 3 || c.wide > 1 || c.narrow > 2)
+        return false;
+    for (uint32_t i = 0; i < c.n_store; i++)
+        need_store(pl, c.store[i]);
+    return true;
+}
+
+/* By edge little is stored but outputs: a few numbers an edge (a score or share a head) that cost more to work out
+ * again than to read. Never a row of features, whatever it costs: memory by edge and feature is what fusion is for. */
+static bool store_by_edge(const planner *pl, ir_val x)
+{
+    enum { FEW = 16 };
+    const ir_node *n = at_of(pl, x);
+    int64_t width;
+    bool known = dim_is_const(pl->l->dims, elems_of((planner *)pl, x), &width);
+    return (known ? width <= FEW : n->rank <= 1) && ir_ops[n->op].cls != CLS_CONTRACT;
 }
 
 /* ---- anchors ---------------------------------------------------------------------------------------------- */
@@ -346,7 +369,8 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
                 need_store(pl, x);
             return;
         }
-        if (n->region != v->a->region && heavy(pl, x)) {
+        bool by_edge = pl->l->domains[n->dom.i].kind == DOM_EDGES;
+        if (n->region != v->a->region && heavy(pl, x) && (!by_edge || store_by_edge(pl, x))) {
             need_store(pl, x);
             return;
         }
@@ -424,8 +448,15 @@ static void settle(planner *pl, anchor *a, visit *v)
     for (uint32_t i = 0; i < v->post.n; i++) {
         const anchor *d = &pl->anchors.at[v->post.at[i]];
         if (d->stage < a->stage) {
-            if (!pl->info[d->v.i].stored)
+            vinfo *of = &pl->info[d->v.i];
+            if (of->stored)
+                continue;
+            if (!of->raise) {               /* walk later, with what else is needed there; once */
+                of->raise = a->stage;
+                pl->again = true;
+            } else {
                 need_store(pl, d->v);
+            }
         } else if (!a->post) {
             a->post = true;
             a->fiber = d->fiber;
@@ -460,6 +491,8 @@ static void stage_anchor(planner *pl, uint32_t k)
     if (pl->again || pl->why)
         return;
     a->stage = v.least;
+    if (a->agg && a->stage < pl->info[a->v.i].raise)
+        a->stage = pl->info[a->v.i].raise;
     settle(pl, a, &v);
     if (a->loop && pl->loops[a->loop - 1].stage <= a->stage)        /* a loop starts after what it starts from */
         pl->loops[a->loop - 1].stage = a->stage + 1;
@@ -504,28 +537,6 @@ static void make_kernels(planner *pl)
         a->kernel = kernel_for(pl, a, walks == 1 ? f : (mp_fiber){FIBER_NONE, 0}) + 1;
         vec_push(pl->mem, &pl->kernels.at[a->kernel - 1].anchors, i);
     }
-}
-
-/* Heavy values that two kernels would work out are stored. By edge the cost rule decides: bytes moved against flops
- * (8 bytes against 40 flops a nanosecond of a thread), so in practice products wider than some 20 letters. */
-static bool store_by_edge(planner *pl, ir_val x)
-{
-    const ir_node *n = at_of(pl, x);
-    if (n->op != OP_EINSUM)
-        return false;
-    int64_t width, inner = 1;
-    if (!dim_is_const(pl->l->dims, elems_of(pl, x), &width))
-        return true;
-    const ir_einsum *e = &n->u.ein;
-    for (int i = 0; i < e->na; i++) {
-        bool out = false;
-        for (int k = 0; k < e->nout; k++)
-            out |= e->out[k] == e->a[i];
-        int64_t d;
-        if (!out && dim_is_const(pl->l->dims, at_of(pl, n->args[0])->shape[i], &d))
-            inner *= d;
-    }
-    return width * 8 / 8 < width * inner * 2 / 40;
 }
 
 typedef struct user { uint32_t kernel; bool twice; } user;

@@ -1,0 +1,244 @@
+/* The pipeline in one place: read it aloud. */
+#include "compiler/driver/compile.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "compiler/ir/build.h"
+#include "compiler/ir/verify.h"
+#include "compiler/lower/lower.h"
+#include "compiler/plan/describe.h"
+#include "compiler/plan/plan_verify.h"
+
+enum { COMPILE_MEMORY = 2000u << 20 };          /* bytes that one compilation may take */
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+compilation *compile_new(const compile_options *o)
+{
+    arena *mem = arena_new(COMPILE_MEMORY);
+    if (!mem)
+        return NULL;
+    jmp_buf out;
+    jmp_buf *before = arena_set_oom(mem, &out);
+    if (setjmp(out)) {
+        arena_free(mem);
+        return NULL;
+    }
+    compilation *c = NEW(mem, compilation);
+    *c = (compilation){.mem = mem, .names = str_table_new(mem), .sources = source_set_new(mem), .opt = *o};
+    c->diags = diags_new(mem, c->sources);
+    arena_set_oom(mem, before);
+    return c;
+}
+
+void compile_free(compilation *c)
+{
+    if (c)
+        arena_free(c->mem);
+}
+
+/* Runs a stage with memory running out turned into a value. */
+typedef compile_result stage_fn(compilation *c, void *ud);
+
+static compile_result guarded(compilation *c, stage_fn *f, void *ud)
+{
+    jmp_buf out;
+    jmp_buf *before = arena_set_oom(c->mem, &out);
+    compile_result r;
+    int why = setjmp(out);
+    if (why) {
+        c->why = why == ARENA_LIMIT ? "the program needs more memory than a compilation may take" : "out of memory";
+        r = COMPILE_FAILED;
+    } else {
+        r = f(c, ud);
+    }
+    arena_set_oom(c->mem, before);
+    return r;
+}
+
+static compile_result verdict(const compilation *c)
+{
+    return c->why ? COMPILE_FAILED : diags_failed(c->diags) || (c->opt.warnings_are_errors && c->opt.warnings && c->diags->n_warnings) ? COMPILE_WRONG : COMPILE_OK;
+}
+
+typedef struct text_in { const char *name, *text; size_t n; } text_in;
+
+static compile_result do_parse(compilation *c, void *ud)
+{
+    const text_in *t = ud;
+    double start = now_ms();
+    c->file = source_add(c->sources, t->name, t->text, t->n);
+    if (c->file == UINT32_MAX) {
+        c->why = "the file is too large";
+        return COMPILE_FAILED;
+    }
+    c->ast = parse_file(c->mem, c->names, c->diags, c->sources, c->file);
+    c->ms_front += now_ms() - start;
+    return verdict(c);
+}
+
+compile_result compile_parse(compilation *c, const char *name, const char *text, size_t n)
+{
+    return guarded(c, do_parse, &(text_in){name, text, n});
+}
+
+static compile_result do_check(compilation *c, void *ud)
+{
+    (void)ud;
+    double start = now_ms();
+    c->sema = sema_check(c->mem, c->names, c->diags, c->ast, &(sem_options){.real = c->opt.real});
+    sem_layer *only = NULL;
+    if (c->opt.layer && !(only = sem_find_layer(c->sema, c->opt.layer)) && !diags_failed(c->diags)) {
+        diag *d = diag_error(c->diags, DIAG_NAME, (span){c->file, 0, 0}, "no layer '%s' in this file", c->opt.layer);
+        if (c->sema->n_layers)
+            diag_help(d, "the last one is '%s'", c->sema->layers[c->sema->n_layers - 1]->name);
+    }
+    for (int i = 0; i < c->opt.n_defines; i++) {
+        const char *eq = strchr(c->opt.defines[i], '=');
+        if (!eq) {
+            diag_error(c->diags, DIAG_STATIC, (span){c->file, 0, 0}, "-D wants NAME=VALUE, not '%s'", c->opt.defines[i]);
+            continue;
+        }
+        str name = str_intern(c->names, c->opt.defines[i], (size_t)(eq - c->opt.defines[i]));
+        sem_define(c->sema, only, name, eq + 1, c->diags);
+    }
+    if (!c->sema->n_layers && !diags_failed(c->diags))
+        diag_error(c->diags, DIAG_NAME, (span){c->file, 0, 0}, "there is no layer in this file");
+    c->ms_front += now_ms() - start;
+    return verdict(c);
+}
+
+compile_result compile_check(compilation *c)
+{
+    compile_result r = verdict(c);
+    /* after syntax errors the checks still run: they report more; a tree that could not be made has nothing to check */
+    return r == COMPILE_FAILED ? r : c->sema ? r : guarded(c, do_check, NULL);
+}
+
+static compile_result do_lower(compilation *c, void *ud)
+{
+    (void)ud;
+    ir_trap trap;
+    c->layers = NEW_N(c->mem, compiled_layer, c->sema->n_layers + 1);
+    for (uint32_t i = 0; i < c->sema->n_layers; i++) {
+        sem_layer *s = c->sema->layers[i];
+        if (c->opt.layer && s != sem_find_layer(c->sema, c->opt.layer))
+            continue;
+        compiled_layer *l = &c->layers[c->n_layers++];
+        l->name = s->name;
+        double start = now_ms();
+        l->lowered = lower_layer(c->mem, c->names, s, c->diags);
+        c->ms_front += now_ms() - start;
+        if (!l->lowered)
+            return verdict(c) == COMPILE_OK ? (c->why = "a layer could not be lowered", COMPILE_FAILED) : verdict(c);
+        ir_trap *before = ir_set_trap(l->lowered, &trap);
+        if (setjmp(trap.env)) {
+            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, trap.text);
+            return COMPILE_FAILED;
+        }
+        start = now_ms();
+        if (c->opt.stop_after && strcmp(c->opt.stop_after, "lower") == 0) {
+            l->ir = l->lowered;
+        } else {
+            pass_options po = {.inference = true, .verify = c->opt.verify, .stop_after = c->opt.stop_after};
+            l->ir = passes_run(l->lowered, c->mem, &po, &l->stats);
+        }
+        c->ms_passes += now_ms() - start;
+        ir_set_trap(l->lowered, before);
+        if (l->stats.broken) {
+            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, l->stats.broken);
+            return COMPILE_FAILED;
+        }
+    }
+    return verdict(c);
+}
+
+compile_result compile_lower(compilation *c)
+{
+    compile_result r = compile_check(c);
+    return r != COMPILE_OK || c->layers ? r : guarded(c, do_lower, NULL);
+}
+
+static compile_result do_plan(compilation *c, void *ud)
+{
+    (void)ud;
+    double start = now_ms();
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        compiled_layer *l = &c->layers[i];
+        const char *why = NULL;
+        ir_trap trap, *before = ir_set_trap(l->ir, &trap);
+        if (setjmp(trap.env)) {
+            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, trap.text);
+            return COMPILE_FAILED;
+        }
+        l->plan = plan_build(c->mem, l->ir, NULL, &why);
+        ir_set_trap(l->ir, before);
+        if (!l->plan) {
+            c->why = arena_printf(c->mem, "layer '%s' cannot be planned: %s", l->name, why);
+            return COMPILE_FAILED;
+        }
+        const char *bad = plan_verify(l->plan, c->mem);
+        if (bad) {
+            c->why = arena_printf(c->mem, "internal error in the plan of layer '%s': %s", l->name, bad);
+            return COMPILE_FAILED;
+        }
+    }
+    c->ms_plan += now_ms() - start;
+    return verdict(c);
+}
+
+compile_result compile_plan(compilation *c)
+{
+    compile_result r = compile_lower(c);
+    return r != COMPILE_OK || (c->n_layers && c->layers[0].plan) ? r : guarded(c, do_plan, NULL);
+}
+
+typedef struct object_out { module_form form; object_bytes *bytes; } object_out;
+
+static compile_result do_object(compilation *c, void *ud)
+{
+    const object_out *o = ud;
+    double start = now_ms();
+    describe_layer *d = NEW_N(c->mem, describe_layer, c->n_layers + 1);
+    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        d[i] = (describe_layer){c->layers[i].lowered, c->layers[i].plan};
+        plans[i] = c->layers[i].plan;
+    }
+    const char *why = NULL;
+    c->description = describe_module(c->mem, d, c->n_layers, &c->description_bytes, &why);
+    if (!c->description) {
+        c->why = arena_printf(c->mem, "internal error: %s", why);
+        return COMPILE_FAILED;
+    }
+    char err[600] = "";
+    module_input in = {.plans = plans, .n_plans = c->n_layers, .description = c->description, .description_bytes = c->description_bytes,
+                       .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch, .level = c->opt.level, .verify = c->opt.verify};
+    if (!module_build(c->mem, &in, o->form, o->bytes, err, sizeof err)) {
+        c->why = arena_strdup(c->mem, err);
+        return COMPILE_FAILED;
+    }
+    c->ms_code += now_ms() - start;
+    return COMPILE_OK;
+}
+
+compile_result compile_object(compilation *c, module_form form, object_bytes *out)
+{
+    compile_result r = compile_plan(c);
+    return r != COMPILE_OK ? r : guarded(c, do_object, &(object_out){form, out});
+}
+
+void compile_messages(compilation *c, buf *out)
+{
+    diag_print_options o = {.color = c->opt.color, .warnings = c->opt.warnings, .warnings_are_errors = c->opt.warnings_are_errors};
+    diags_print(c->diags, &o, out);
+    if (c->why)
+        buf_printf(out, "mpc: error: %s\n", c->why);
+}

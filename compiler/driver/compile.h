@@ -1,0 +1,66 @@
+/* The pipeline, stage by stage: source, tree, typed tree, IR, passes, plan, description and code.
+ *
+ * A compilation owns one arena; everything it made goes with it. A stage that fails leaves its diagnostics in
+ * c->diags (the program is wrong) or c->why (the system failed, or a limit). */
+#ifndef MPC_DRIVER_COMPILE_H
+#define MPC_DRIVER_COMPILE_H
+
+#include "codegen/cpu/module.h"
+#include "compiler/parser/parse.h"
+#include "compiler/passes/passes.h"
+#include "compiler/plan/kernel.h"
+#include "compiler/plan/plan.h"
+#include "compiler/sema/sema.h"
+
+typedef struct compile_options {
+    int level;                          /* 0 ... 3 */
+    sem_elem real;
+    const char *layer;                  /* or NULL */
+    const char *const *defines; int n_defines;
+    const char *const *arch; int n_arch;
+    bool verify;
+    bool warnings, warnings_are_errors;
+    const char *stop_after;             /* a pass, "lower", or NULL */
+    bool color;
+} compile_options;
+
+typedef struct compiled_layer {
+    const char *name;
+    ir_layer *lowered;                  /* before the passes */
+    ir_layer *ir;                       /* after them */
+    pass_stats stats;
+    kplan *plan;
+} compiled_layer;
+
+typedef enum compile_result { COMPILE_OK, COMPILE_WRONG, COMPILE_FAILED } compile_result;
+
+typedef struct compilation {
+    arena *mem;
+    str_table *names;
+    source_set *sources;
+    diags *diags;
+    compile_options opt;
+    uint32_t file;
+    ast_file *ast;
+    sem_program *sema;
+    compiled_layer *layers; uint32_t n_layers;
+    const void *description; size_t description_bytes;
+    const char *why;                    /* COMPILE_FAILED */
+    double ms_front, ms_passes, ms_plan, ms_code;
+} compilation;
+
+/* NULL when there is no memory. */
+compilation *compile_new(const compile_options *o);
+void compile_free(compilation *c);
+
+/* Each runs the stages before it that have not run. A compilation that failed is only good for its messages. */
+compile_result compile_parse(compilation *c, const char *name, const char *text, size_t n);
+compile_result compile_check(compilation *c);           /* sema, with -D */
+compile_result compile_lower(compilation *c);           /* and passes */
+compile_result compile_plan(compilation *c);
+compile_result compile_object(compilation *c, module_form form, object_bytes *out);
+
+/* All diagnostics and the reason of a failure, as text for people. */
+void compile_messages(compilation *c, buf *out);
+
+#endif
