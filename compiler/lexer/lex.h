@@ -39,9 +39,9 @@ typedef struct lexer {
     uint32_t file;
     const char *at, *end;                        /* end points to the NUL behind the text */
     str words[TOKEN_COUNT];                      /* interned, by kind; NULL for what is no word */
-    void (*comment)(void *ud, span at);          /* called for each comment, when set; of a // without its newline */
+    void (*comment)(void *ud, span at);          /* for each comment, when set; without its newline */
     void *ud;
-    const char *stray_line;                      /* the end of the line whose strange characters were reported */
+    const char *stray_line;                      /* end of the line last reported for such characters */
     bool cut;                                    /* the text ended inside a comment: that was reported */
 } lexer;
 

@@ -37,7 +37,8 @@ bool token_is_word(token_kind kind)
 void lexer_init(lexer *lx, str_table *names, diags *ds, const source_set *sources, uint32_t file)
 {
     const source *f = source_get(sources, file);
-    *lx = (lexer){.names = names, .ds = ds, .source = f, .file = file, .at = f->text, .end = f->text + f->len};
+    *lx =
+        (lexer){.names = names, .ds = ds, .source = f, .file = file, .at = f->text, .end = f->text + f->len};
     for (int k = 0; k < TOKEN_COUNT; k++)
         if (classes[k] == WORD)
             lx->words[k] = str_of(names, texts[k]);
@@ -76,7 +77,8 @@ static const char *report_not_utf8(lexer *lx, const char *at)
         if (code == UINT32_MAX)
             at += n;
     }
-    diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, at), "the byte 0x%02x is not UTF-8 here", (unsigned char)*start);
+    diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, at), "the byte 0x%02x is not UTF-8 here",
+               (unsigned char)*start);
     return at;
 }
 
@@ -115,7 +117,8 @@ void lex_block_comment(lexer *lx, const char *start)
 {
     for (;;) {
         if (lx->at >= lx->end) {
-            diag *d = diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, start + 2), "this comment is never closed");
+            diag *d = diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, start + 2),
+                                 "this comment is never closed");
             diag_help(d, "close it with */");
             lx->cut = true;
             return;
@@ -142,7 +145,8 @@ token lex_string(lexer *lx, const char *start)
     while (lx->at < lx->end && *lx->at != '"' && *lx->at != '\n')
         lx->at = pass(lx, lx->at);
     if (lx->at >= lx->end || *lx->at != '"') {
-        diag *d = diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, open), "this string is not closed on its line");
+        diag *d = diag_error(lx->ds, DIAG_SYNTAX, span_of(lx, start, open),
+                             "this string is not closed on its line");
         diag_help(d, "close it with \"");
         return lex_sign(lx, TOKEN_ERROR, start);
     }
@@ -179,8 +183,8 @@ token lex_number(lexer *lx, const char *start)
 {
     enum { SHOWN = 24 };
     const char *tail = lx->at;
-    while ((*lx->at >= '0' && *lx->at <= '9') || (*lx->at >= 'a' && *lx->at <= 'z') || (*lx->at >= 'A' && *lx->at <= 'Z')
-           || *lx->at == '_' || *lx->at == '.')
+    while ((*lx->at >= '0' && *lx->at <= '9') || (*lx->at >= 'a' && *lx->at <= 'z')
+           || (*lx->at >= 'A' && *lx->at <= 'Z') || *lx->at == '_' || *lx->at == '.')
         lx->at++;
     token t = lex_sign(lx, TOKEN_NUMBER, start);
     size_t n = (size_t)(lx->at - start);
@@ -205,7 +209,8 @@ token lex_number(lexer *lx, const char *start)
     }
     t.number.value = decimal(start, n);
     if (!isfinite(t.number.value)) {
-        diag_error(lx->ds, DIAG_VALUE, t.at, "the number `%.*s%s` is too large: the largest is about 1.8e308", shown, start, more);
+        diag_error(lx->ds, DIAG_VALUE, t.at, "the number `%.*s%s` is too large: the largest is about 1.8e308",
+                   shown, start, more);
         t.number.bad = true;
         return t;
     }
@@ -239,10 +244,13 @@ static void report_stray(lexer *lx, span at, uint32_t code, const char *start)
         diag_error(lx->ds, DIAG_SYNTAX, at, "a control character (0x%02" PRIx32 ") in the text", code);
         return;
     }
-    diag *d = diag_error(lx->ds, DIAG_SYNTAX, at, "the character `%.*s` means nothing here", (int)(at.hi - at.lo), start);
+    diag *d = diag_error(lx->ds, DIAG_SYNTAX, at, "the character `%.*s` means nothing here",
+                         (int)(at.hi - at.lo), start);
     for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
         if (alike[i].code == code)
-            diag_help(d, strcmp(alike[i].ours, " ") ? "write %s" : "this is a no-break space: write a plain one", alike[i].ours);
+            diag_help(d,
+                      strcmp(alike[i].ours, " ") ? "write %s" : "this is a no-break space: write a plain one",
+                      alike[i].ours);
     if (*start == '\'')
         diag_help(d, "strings stand between \" and \"");
     if (*start == '^')

@@ -66,7 +66,7 @@ typedef enum ast_arg_kind {
 
 typedef struct ast_arg {
     ast_arg_kind kind;
-    ast_name name;                               /* the name of a NAMED one; its span also of the words by and per */
+    ast_name name;                               /* of a NAMED one; otherwise the word by or per */
     ast_domain by;                               /* BY only */
     ast_expr *value;                             /* NULL for BY */
     span span;
@@ -95,7 +95,7 @@ struct ast_expr {
         struct { str text; } string;             /* STRING: between the quotes (there are no escapes) */
         struct { str text; } name;               /* NAME */
         struct { ast_domain domain; ast_name name; } qualified;          /* QUALIFIED */
-        struct { ast_op op; ast_expr *left, *right; } op;                /* BINARY; UNARY has its operand in right */
+        struct { ast_op op; ast_expr *left, *right; } op;                /* BINARY; UNARY: in right */
         struct {                                 /* CALL (base is NULL), METHOD, MEMBER (no args) */
             ast_expr *base;
             ast_name name;
@@ -138,7 +138,7 @@ typedef struct ast_declarator {                  /* W[in, out] init ones */
 /* ---- statements of a layer ---- */
 
 typedef enum ast_stmt_kind {
-    AST_STMT_ERROR,                              /* lost in a syntax error; eq.name is what it would have defined, if that was seen */
+    AST_STMT_ERROR,                              /* lost in a syntax error; eq.name: what it would define, if seen */
     AST_STMT_DECL,                               /* node x[in], y;   param W[in, out]; */
     AST_STMT_DEFINE,                             /* node z = …;   message f = …; */
     AST_STMT_UPDATE,                             /* update g = …;   update edge e2 = …; */
@@ -153,7 +153,7 @@ typedef struct ast_state { ast_name name; ast_expr *start; } ast_state;
 
 struct ast_stmt {
     ast_stmt_kind kind;
-    ast_domain domain;                           /* as written: NONE for message, next, `update g`, `iterate z` */
+    ast_domain domain;                           /* as written; NONE: message, next, update g, iterate z */
     span span;                                   /* from the first word to the ';' or '}' */
     span key;                                    /* the first word */
     union {
@@ -179,7 +179,7 @@ struct ast_stmt {
 
 /* ---- the file ---- */
 
-typedef struct ast_static {                      /* a static argument of a layer: out, K = 10, alpha: real = 0.1 */
+typedef struct ast_static {                      /* of a layer: out, K = 10, alpha: real = 0.1 */
     ast_name name;
     bool is_real;
     ast_expr *value;                             /* the default, or NULL */
@@ -192,7 +192,7 @@ typedef enum ast_item_kind { AST_ITEM_LAYER, AST_ITEM_FN, AST_ITEM_CONST } ast_i
 typedef struct ast_item {
     ast_item_kind kind;
     ast_name name;                               /* text may be NULL when broken */
-    bool broken;                                 /* its head was lost in a syntax error: only the name counts */
+    bool broken;                                 /* its head was lost in an error: only the name counts */
     span span, key;
     union {
         struct {

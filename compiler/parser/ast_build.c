@@ -89,10 +89,12 @@ ast_expr *build_qualified(parser *p, ast_domain domain, ast_name name, span all)
 {
     span word = {all.file, all.lo, all.lo + (uint32_t)strlen(ast_domain_name(domain))};
     if (domain != AST_DOM_SRC && domain != AST_DOM_DST && domain != AST_DOM_GRAPH) {
-        diag *d = diag_error(p->ds, DIAG_DOMAIN, word, "nothing is read through `%s.`: only through `src.`, `dst.` and `graph.`",
+        diag *d = diag_error(p->ds, DIAG_DOMAIN, word,
+                             "nothing is read through `%s.`: only through `src.`, `dst.` and `graph.`",
                              ast_domain_name(domain));
         if (domain == AST_DOM_NODE)
-            diag_help(d, "from an edge, write src.%s or dst.%s; in a node equation, %s alone", name.text, name.text, name.text);
+            diag_help(d, "from an edge, write src.%s or dst.%s; in a node equation, %s alone", name.text,
+                      name.text, name.text);
         else
             diag_help(d, "write %s alone", name.text);
         return build_error(p, all);
@@ -197,7 +199,8 @@ ast_expr *build_parens(ast_expr *inner, span all)
 ast_arg *build_by(parser *p, span word, ast_domain domain, span value, span all)
 {
     if (domain != AST_DOM_SRC && domain != AST_DOM_DST) {
-        diag *d = diag_error(p->ds, DIAG_DOMAIN, value, "`by` takes `src` or `dst`: the end of the edge that the result is at");
+        diag *d = diag_error(p->ds, DIAG_DOMAIN, value,
+                             "`by` takes `src` or `dst`: the end of the edge that the result is at");
         diag_help(d, "for one result for each value of an index, write per = …");
         domain = AST_DOM_DST;
     }
@@ -221,7 +224,8 @@ static ast_stmt *new_stmt(parser *p, ast_stmt_kind kind, ast_domain domain, span
 ast_stmt *build_lost(parser *p, bool with_name, span all)
 {
     ast_stmt *s = new_stmt(p, AST_STMT_ERROR, p->domain, p->key_at, all);
-    if (with_name && (p->key == TOKEN_MESSAGE || p->key == TOKEN_UPDATE || p->key == TOKEN_USE || domain_of(p->key)))
+    if (with_name
+        && (p->key == TOKEN_MESSAGE || p->key == TOKEN_UPDATE || p->key == TOKEN_USE || domain_of(p->key)))
         s->eq.name = p->subject;
     return s;
 }
@@ -237,7 +241,8 @@ ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *li
         else if (type)
             d->type = *type;
         if (d->init && domain != AST_DOM_PARAM) {
-            diag_error(p->ds, DIAG_SYNTAX, d->init->span, "only a param is initialised: `%s` is given with the call", d->name.text);
+            diag_error(p->ds, DIAG_SYNTAX, d->init->span,
+                       "only a param is initialised: `%s` is given with the call", d->name.text);
             d->init = NULL;
         }
     }
@@ -246,12 +251,15 @@ ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *li
     return s;
 }
 
-ast_stmt *build_equation(parser *p, ast_stmt_kind kind, ast_domain domain, span key, span word, ast_name name, ast_expr *value, span all)
+ast_stmt *build_equation(parser *p, ast_stmt_kind kind, ast_domain domain, span key, span word, ast_name name,
+                         ast_expr *value, span all)
 {
     if (domain == AST_DOM_PARAM) {
         diag *d = diag_error(p->ds, DIAG_DOMAIN, word, "a param is learnt, not computed");
-        diag_help(d, kind == AST_STMT_UPDATE ? "to return a value of the whole call, write update global %s = …"
-                                             : "for a value of the whole call, write global %s = …", name.text);
+        diag_help(d,
+                  kind == AST_STMT_UPDATE ? "to return a value of the whole call, write update global %s = …"
+                                          : "for a value of the whole call, write global %s = …",
+                  name.text);
         ast_stmt *lost = new_stmt(p, AST_STMT_ERROR, AST_DOM_PARAM, key, all);
         lost->eq.name = name;
         return lost;
@@ -293,9 +301,12 @@ static void check_body(parser *p, stmt_list *body, bool in_iterate)
                            s->domain == AST_DOM_PARAM ? "params" : "inputs");
         } else if (s->kind == AST_STMT_UPDATE && in_iterate) {
             d = diag_error(p->ds, DIAG_SYNTAX, s->key, "an update stands in the layer, outside of `iterate`");
-            diag_help(d, "a state is replaced by `next %s = …`; after the block its name holds the final value", s->eq.name.text);
+            diag_help(d,
+                      "a state is replaced by `next %s = …`; after the block its name holds the final value",
+                      s->eq.name.text);
         } else if (s->kind == AST_STMT_USE && in_iterate) {
-            d = diag_error(p->ds, DIAG_SYNTAX, s->key, "an instance is made in the layer, outside of `iterate`");
+            d = diag_error(p->ds, DIAG_SYNTAX, s->key,
+                           "an instance is made in the layer, outside of `iterate`");
             diag_help(d, "move the `use` before the block; it may be called inside");
         }
         if (d && s->kind == AST_STMT_DECL)

@@ -21,7 +21,12 @@ typedef VEC(ast_let) let_list;
 typedef VEC(ast_name) name_list;
 
 /* Parts of statements, while they are put together. */
-typedef struct iterate_head { ast_domain domain; state_list *states; ast_expr *limit, *tolerance; span change; } iterate_head;
+typedef struct iterate_head {
+    ast_domain domain;
+    state_list *states;
+    ast_expr *limit, *tolerance;
+    span change;
+} iterate_head;
 typedef struct until { ast_expr *value; span change; } until;
 typedef struct fn_body { let_list *lets; ast_expr *result; } fn_body;
 
@@ -93,7 +98,8 @@ ast_arg *build_by(parser *p, span word, ast_domain domain, span value, span all)
 
 ast_stmt *build_decl(parser *p, ast_domain domain, span key, declarator_list *list, span all);
 /* word: where the domain is written */
-ast_stmt *build_equation(parser *p, ast_stmt_kind kind, ast_domain domain, span key, span word, ast_name name, ast_expr *value, span all);
+ast_stmt *build_equation(parser *p, ast_stmt_kind kind, ast_domain domain, span key, span word, ast_name name,
+                         ast_expr *value, span all);
 ast_stmt *build_message(parser *p, span key, ast_name name, ast_expr *value, span all);
 ast_stmt *build_use(parser *p, span key, ast_name name, ast_name layer, arg_list *args, span all);
 ast_stmt *build_iterate(parser *p, span key, const iterate_head *head, stmt_list *body, span end, span all);
@@ -103,7 +109,8 @@ ast_stmt *build_lost_iterate(parser *p, span key, ast_name name, stmt_list *body
 void add_lost_let(parser *p, let_list *lets, span all);
 
 void add_layer(parser *p, span key, ast_name name, static_list *statics, stmt_list *body, span end, span all);
-void add_fn(parser *p, span key, ast_name name, name_list *params, let_list *lets, ast_expr *result, span all);
+void add_fn(parser *p, span key, ast_name name, name_list *params, let_list *lets, ast_expr *result,
+            span all);
 void add_broken(parser *p, ast_item_kind kind, span key, ast_name name, stmt_list *body, span all);
 void add_const(parser *p, span key, ast_name name, ast_expr *value, span all);
 

@@ -68,7 +68,9 @@ static void dump_expr(const ast_expr *e, buf *out)
     case AST_EXPR_CALL:
     case AST_EXPR_METHOD:
     case AST_EXPR_MEMBER:
-        buf_puts(out, e->kind == AST_EXPR_CALL ? "(call " : e->kind == AST_EXPR_METHOD ? "(method " : "(member ");
+        buf_puts(out, e->kind == AST_EXPR_CALL     ? "(call "
+                      : e->kind == AST_EXPR_METHOD ? "(method "
+                                                   : "(member ");
         buf_puts(out, e->call.name.text);
         if (e->call.base) {
             buf_puts(out, " of ");
@@ -213,10 +215,12 @@ static void dump_fn(const ast_item *item, buf *out)
 
 void ast_dump(const ast_file *f, buf *out)
 {
-    static const char *const kinds[] = {[AST_ITEM_LAYER] = "layer", [AST_ITEM_FN] = "fn", [AST_ITEM_CONST] = "const"};
+    static const char *const kinds[] = {
+        [AST_ITEM_LAYER] = "layer", [AST_ITEM_FN] = "fn", [AST_ITEM_CONST] = "const"};
     for (uint32_t i = 0; i < f->n_items; i++) {
         const ast_item *item = f->items[i];
-        buf_printf(out, "%s %s%s\n", kinds[item->kind], item->name.text ? item->name.text : "?", item->broken ? " (broken)" : "");
+        buf_printf(out, "%s %s%s\n", kinds[item->kind], item->name.text ? item->name.text : "?",
+                   item->broken ? " (broken)" : "");
         switch (item->kind) {
         case AST_ITEM_LAYER:
             dump_layer(item, out);

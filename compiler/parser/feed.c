@@ -35,17 +35,17 @@ static bool begins_statement(parser *p)
     token_kind k = feed_peek(p, 0)->kind, after = feed_peek(p, 1)->kind;
     if (k == TOKEN_RETURN)
         return true;
-    bool word = domain_of(k) != AST_DOM_NONE || begins_item(k) || k == TOKEN_MESSAGE || k == TOKEN_UPDATE || k == TOKEN_USE
-                || k == TOKEN_ITERATE || k == TOKEN_NEXT || k == TOKEN_LET;
+    bool word = domain_of(k) != AST_DOM_NONE || begins_item(k) || k == TOKEN_MESSAGE || k == TOKEN_UPDATE
+                || k == TOKEN_USE || k == TOKEN_ITERATE || k == TOKEN_NEXT || k == TOKEN_LET;
     return word && (after == TOKEN_NAME || token_is_word(after));
 }
 
 /* Whether an expression, a declarator or a type may end with it. */
 static bool may_end(token_kind k)
 {
-    return k == TOKEN_NAME || k == TOKEN_NUMBER || k == TOKEN_STRING || k == TOKEN_RPAREN || k == TOKEN_RBRACKET
-           || k == TOKEN_TRAINING || (k >= TOKEN_F64 && k <= TOKEN_BF16) || k == TOKEN_REAL || k == TOKEN_BOOL
-           || k == TOKEN_NONE_WORD;
+    return k == TOKEN_NAME || k == TOKEN_NUMBER || k == TOKEN_STRING || k == TOKEN_RPAREN
+           || k == TOKEN_RBRACKET || k == TOKEN_TRAINING || (k >= TOKEN_F64 && k <= TOKEN_BF16)
+           || k == TOKEN_REAL || k == TOKEN_BOOL || k == TOKEN_NONE_WORD;
 }
 
 /* Whether a '{' comes before the statement's first ';'. */
@@ -110,7 +110,9 @@ static void follow(parser *p, const token *t)
         return;
     }
     if (k == TOKEN_RPAREN || k == TOKEN_RBRACKET || k == TOKEN_RBRACE) {
-        close_bracket(p, k == TOKEN_RPAREN ? TOKEN_LPAREN : k == TOKEN_RBRACKET ? TOKEN_LBRACKET : TOKEN_LBRACE);
+        close_bracket(p, k == TOKEN_RPAREN     ? TOKEN_LPAREN
+                         : k == TOKEN_RBRACKET ? TOKEN_LBRACKET
+                                               : TOKEN_LBRACE);
         return;
     }
     if (!p->in_statement) {
@@ -120,7 +122,8 @@ static void follow(parser *p, const token *t)
         p->subject = (ast_name){0};
         p->domain = domain_of(k);
         p->assigned = p->subject_past = false;
-    } else if (!p->subject_past && !p->domain && domain_of(k) && (p->key == TOKEN_UPDATE || p->key == TOKEN_ITERATE)) {
+    } else if (!p->subject_past && !p->domain && domain_of(k)
+               && (p->key == TOKEN_UPDATE || p->key == TOKEN_ITERATE)) {
         p->domain = domain_of(k);
     } else if (!p->subject_past) {
         if (k == TOKEN_NAME)

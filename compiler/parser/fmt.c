@@ -27,7 +27,7 @@ typedef struct line {
     bool comment;                                /* a comment alone */
     bool goes_on;                                /* continues the statement of the line before */
     bool opens;                                  /* ends with '{' */
-    uint32_t key;                                /* length of the first word when names are aligned behind it */
+    uint32_t key;                                /* length of the first word when names stand behind it */
     buf text;
     const piece *trailing;                       /* a comment behind it */
 } line;
@@ -43,7 +43,7 @@ typedef struct formatter {
     bool in_statement;
     bool flat;                                   /* inside a block that stays on one line */
     uint32_t flat_end;                           /* the index of its '}' */
-    int before;                                  /* the kind of the piece before, in the statement; -1 for none */
+    int before;                                  /* the kind of the piece before, -1 at a beginning */
     int token_before;                            /* the same among tokens */
     bool unary;                                  /* token_before is an operator of one operand */
 } formatter;
@@ -75,8 +75,8 @@ static bool is_line_comment(const formatter *f, const piece *p)
 
 static bool ends_operand(int k)
 {
-    return k == TOKEN_NAME || k == TOKEN_NUMBER || k == TOKEN_STRING || k == TOKEN_RPAREN || k == TOKEN_RBRACKET
-           || k == TOKEN_TRAINING;
+    return k == TOKEN_NAME || k == TOKEN_NUMBER || k == TOKEN_STRING || k == TOKEN_RPAREN
+           || k == TOKEN_RBRACKET || k == TOKEN_TRAINING;
 }
 
 static bool is_unary(int before, int k)

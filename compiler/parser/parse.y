@@ -50,10 +50,12 @@ static span last_byte(span all)                  /* the '}' of a block */
 %token EOF 0
 %token <str> NAME STRING
 %token <ast_expr *> NUMBER
-%token LAYER FN CONST LET RETURN NODE SRC DST EDGE GRAPH GLOBAL PARAM MESSAGE UPDATE USE ITERATE FOR UNTIL NEXT
-%token CHANGE INIT BY PER OR_WORD NONE_WORD TRAINING REAL INDEX BOOL NONE F64 F32 F16 BF16
-%token LPAREN "(" RPAREN ")" LBRACKET "[" RBRACKET "]" LBRACE "{" RBRACE "}" SEMICOLON ";" COMMA "," COLON ":" DOT "."
-%token ASSIGN "=" PLUS "+" MINUS "-" STAR "*" SLASH "/" POWER "**" AT "@" LT "<" LE "<=" GT ">" GE ">=" EQ "==" NE "!="
+%token LAYER FN CONST LET RETURN NODE SRC DST EDGE GRAPH GLOBAL PARAM MESSAGE UPDATE USE ITERATE FOR UNTIL
+%token NEXT CHANGE INIT BY PER OR_WORD NONE_WORD TRAINING REAL INDEX BOOL NONE F64 F32 F16 BF16
+%token LPAREN "(" RPAREN ")" LBRACKET "[" RBRACKET "]" LBRACE "{" RBRACE "}" SEMICOLON ";" COMMA ","
+%token COLON ":" DOT "."
+%token ASSIGN "=" PLUS "+" MINUS "-" STAR "*" SLASH "/" POWER "**" AT "@"
+%token LT "<" LE "<=" GT ">" GE ">=" EQ "==" NE "!="
 %token NOT "!" AND "&&" OR "||"
 
 %nterm <ast_expr *> expr and comparison sum term unary power postfix primary default
@@ -145,10 +147,13 @@ stmts:
 
 stmt:
     domain declarators ";"                  { $$ = build_decl(p, $1, @1, $2, @$); }
-|   domain NAME "=" expr ";"                { $$ = build_equation(p, AST_STMT_DEFINE, $1, @1, @1, NAMED($2, @2), $4, @$); }
+|   domain NAME "=" expr ";"
+        { $$ = build_equation(p, AST_STMT_DEFINE, $1, @1, @1, NAMED($2, @2), $4, @$); }
 |   MESSAGE NAME "=" expr ";"               { $$ = build_message(p, @1, NAMED($2, @2), $4, @$); }
-|   UPDATE domain_opt NAME "=" expr ";"     { $$ = build_equation(p, AST_STMT_UPDATE, $2, @1, @2, NAMED($3, @3), $5, @$); }
-|   NEXT NAME "=" expr ";"                  { $$ = build_equation(p, AST_STMT_NEXT, AST_DOM_NONE, @1, @1, NAMED($2, @2), $4, @$); }
+|   UPDATE domain_opt NAME "=" expr ";"
+        { $$ = build_equation(p, AST_STMT_UPDATE, $2, @1, @2, NAMED($3, @3), $5, @$); }
+|   NEXT NAME "=" expr ";"
+        { $$ = build_equation(p, AST_STMT_NEXT, AST_DOM_NONE, @1, @1, NAMED($2, @2), $4, @$); }
 |   USE NAME "=" NAME "(" args ")" ";"      { $$ = build_use(p, @1, NAMED($2, @2), NAMED($4, @4), $6, @$); }
 |   ITERATE iterate_head body               { $$ = build_iterate(p, @1, $2, $3, last_byte(@3), @$); }
 |   ITERATE lost body                       { $$ = build_lost_iterate(p, @1, *$2, $3, @$); yyerrok; }
@@ -172,8 +177,10 @@ declarators:
     declarator                  { LIST($$, declarator_list, *$1); }
 |   declarators "," declarator  { GROW($$, $1, *$3); }
 declarator:
-    NAME shape init_opt                     { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, {.span = @$}, $3}); }
-|   NAME shape init_opt ":" type init_opt   { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, *$5, $3 ? $3 : $6}); }
+    NAME shape init_opt
+        { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, {.span = @$}, $3}); }
+|   NAME shape init_opt ":" type init_opt
+        { $$ = MAKE(ast_declarator, {NAMED($1, @1), $2->at, $2->n, *$5, $3 ? $3 : $6}); }
 shape:
     %empty              { $$ = NEW(p->a, expr_list); }
 |   "[" dims "]"        { $$ = $2; }
@@ -273,7 +280,8 @@ args1:
 arg:
     expr                { $$ = MAKE(ast_arg, {.value = $1, .span = @$}); }
 |   NAME "=" expr       { $$ = MAKE(ast_arg, {AST_ARG_NAMED, NAMED($1, @1), AST_DOM_NONE, $3, @$}); }
-|   PER "=" expr        { $$ = MAKE(ast_arg, {AST_ARG_PER, NAMED(p->lex.words[TOKEN_PER], @1), AST_DOM_NONE, $3, @$}); }
+|   PER "=" expr
+        { $$ = MAKE(ast_arg, {AST_ARG_PER, NAMED(p->lex.words[TOKEN_PER], @1), AST_DOM_NONE, $3, @$}); }
 |   BY "=" by_end       { $$ = build_by(p, @1, $3, @3, @$); }
 by_end:
     domain

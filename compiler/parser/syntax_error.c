@@ -10,7 +10,8 @@ void report_too_deep(parser *p, span at)
 {
     if (p->quiet)
         return;
-    diag *d = diag_error(p->ds, DIAG_LIMIT, at, "this nests too deep: expressions go %d deep, blocks %d", AST_MAX_DEPTH, AST_MAX_BLOCKS);
+    diag *d = diag_error(p->ds, DIAG_LIMIT, at, "this nests too deep: expressions go %d deep, blocks %d",
+                         AST_MAX_DEPTH, AST_MAX_BLOCKS);
     diag_help(d, "name a part of it in an equation of its own");
 }
 
@@ -73,7 +74,8 @@ diag *report_missing(parser *p, token_kind what)
     if (source_line(f, next->at.lo) == source_line(f, p->now.at.lo))
         at = next->at;
     if (what == TOKEN_LBRACE)
-        return diag_error(p->ds, DIAG_SYNTAX, at, "expected `{` after the head of the %s", token_text(p->key));
+        return diag_error(p->ds, DIAG_SYNTAX, at, "expected `{` after the head of the %s",
+                          token_text(p->key));
     return diag_error(p->ds, DIAG_SYNTAX, at, "expected `;` after %s", statement(p));
 }
 
@@ -105,7 +107,8 @@ static void report_open(const report *r, token_kind closer)
     if (p->made_up || later)
         at = behind(&p->last);
     bool list = r->e->expects[TOKEN_COMMA];
-    diag *d = diag_error(p->ds, DIAG_SYNTAX, at, "expected %s`%s`, found %s", list ? "`,` or " : "", token_text(closer), r->text);
+    diag *d = diag_error(p->ds, DIAG_SYNTAX, at, "expected %s`%s`, found %s", list ? "`,` or " : "",
+                         token_text(closer), r->text);
     token_kind opener = closer == TOKEN_RPAREN ? TOKEN_LPAREN : TOKEN_LBRACKET;
     if (p->inner.kind == opener) {
         if (source_line(f, p->inner.at.lo) == source_line(f, at.lo))
@@ -120,7 +123,8 @@ static void report_operand(const report *r)
 {
     parser *p = r->p;
     if (token_is_word(r->found.kind) && !p->made_up) {
-        diag *d = diag_error(p->ds, DIAG_SYNTAX, r->at, "expected an expression, found the reserved word %s", r->text);
+        diag *d = diag_error(p->ds, DIAG_SYNTAX, r->at, "expected an expression, found the reserved word %s",
+                             r->text);
         if (domain_of(r->found.kind))
             diag_help(d, "a value is read as src.x, dst.x or graph.x");
         return;
@@ -141,8 +145,11 @@ static void report_name(const report *r)
         return;
     }
     token_kind before = p->last.kind;
-    const char *whose = before == TOKEN_LAYER ? "the name of the layer" : before == TOKEN_FN ? "the name of the function"
-                      : before == TOKEN_DOT ? "a name after `.`" : before == TOKEN_INIT ? "an initialiser" : "a name";
+    const char *whose = before == TOKEN_LAYER  ? "the name of the layer"
+                        : before == TOKEN_FN   ? "the name of the function"
+                        : before == TOKEN_DOT  ? "a name after `.`"
+                        : before == TOKEN_INIT ? "an initialiser"
+                                               : "a name";
     diag *d = diag_error(p->ds, DIAG_SYNTAX, r->at, "expected %s, found %s", whose, r->text);
     if (before == TOKEN_INIT)
         diag_help(d, "such as zeros, ones, constant(0.1) or glorot_uniform");
@@ -169,16 +176,20 @@ static void report_statement(const report *r)
         diag *d = diag_error(p->ds, DIAG_SYNTAX, r->at, "expected a statement, found %s", r->text);
         token_kind next = feed_peek(p, 0)->kind;
         if (r->found.kind == TOKEN_NAME && next == TOKEN_ASSIGN)
-            diag_help(d, "say where the value lives: node %s = …, edge %s = …, update %s = …", r->found.text, r->found.text, r->found.text);
+            diag_help(d, "say where the value lives: node %s = …, edge %s = …, update %s = …", r->found.text,
+                      r->found.text, r->found.text);
         else
-            diag_help(d, "a statement begins with node, edge, src, dst, graph, global, param, message, update, use, iterate or next");
+            diag_help(d, "a statement begins with node, edge, src, dst, graph, global, param, message, "
+                         "update, use, iterate or next");
     }
 }
 
 static void report_item(const report *r)
 {
-    diag *d = diag_error(r->p->ds, DIAG_SYNTAX, r->at, "expected `layer`, `fn` or `const`, found %s", r->text);
-    if (domain_of(r->found.kind) || r->found.kind == TOKEN_UPDATE || r->found.kind == TOKEN_MESSAGE || r->found.kind == TOKEN_USE)
+    diag *d =
+        diag_error(r->p->ds, DIAG_SYNTAX, r->at, "expected `layer`, `fn` or `const`, found %s", r->text);
+    if (domain_of(r->found.kind) || r->found.kind == TOKEN_UPDATE || r->found.kind == TOKEN_MESSAGE
+        || r->found.kind == TOKEN_USE)
         diag_help(d, "statements stand in a layer: layer Name(in, out) { … }");
 }
 
@@ -208,9 +219,11 @@ static void report_assign(const report *r)
     const char *name = p->subject.text ? p->subject.text : "x";
     diag *d = diag_error(p->ds, DIAG_SYNTAX, r->at, "expected `=`, found %s", r->text);
     if (r->found.kind == TOKEN_LBRACKET)
-        diag_help(d, "the shape of a defined value follows from its expression: write %s %s = …", token_text(p->key), name);
+        diag_help(d, "the shape of a defined value follows from its expression: write %s %s = …",
+                  token_text(p->key), name);
     else if (p->key == TOKEN_MESSAGE)
-        diag_help(d, "a message is computed: write message %s = …; an input of the edges is edge %s;", name, name);
+        diag_help(d, "a message is computed: write message %s = …; an input of the edges is edge %s;", name,
+                  name);
 }
 
 void report_syntax_error(parser *p, const syntax_error *e)
@@ -235,7 +248,8 @@ void report_syntax_error(parser *p, const syntax_error *e)
         diag *d = diag_error(p->ds, DIAG_SYNTAX, r.at, "comparisons do not chain");
         diag_help(d, "write a < b && b < c");
     } else if (may[TOKEN_BF16]) {
-        diag_error(p->ds, DIAG_SYNTAX, r.at, "expected a type, found %s: real, f64, f32, f16, bf16, bool or index(R)", r.text);
+        diag_error(p->ds, DIAG_SYNTAX, r.at,
+                   "expected a type, found %s: real, f64, f32, f16, bf16, bool or index(R)", r.text);
     } else if (may[TOKEN_UPDATE]) {
         report_statement(&r);
     } else if (may[TOKEN_LAYER]) {
@@ -254,7 +268,8 @@ void report_syntax_error(parser *p, const syntax_error *e)
         report_open(&r, TOKEN_RBRACKET);
     } else if (r.found.kind == TOKEN_ASSIGN && may[TOKEN_SEMICOLON] && domain_of(p->key)) {
         diag *d = diag_error(p->ds, DIAG_SYNTAX, r.at, "a declared input is not computed");
-        diag_help(d, "a definition has no shape or type of its own: write %s %s = …", token_text(p->key), p->subject.text);
+        diag_help(d, "a definition has no shape or type of its own: write %s %s = …", token_text(p->key),
+                  p->subject.text);
     } else if (may[TOKEN_ASSIGN] && !may[TOKEN_SEMICOLON]) {
         report_assign(&r);
     } else if (may[TOKEN_SEMICOLON]) {

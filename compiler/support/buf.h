@@ -21,7 +21,7 @@ typedef struct buf {
 static inline buf buf_make(arena *a) { return (buf){.a = a}; }
 void buf_free(buf *b);                           /* malloc'ed ones; leaves an empty buf */
 const char *buf_text(buf *b);                    /* never NULL, NUL-terminated */
-char *buf_take(buf *b);                          /* the malloc'ed text, to be freed by the caller; NULL if failed */
+char *buf_take(buf *b);                          /* malloc'ed; the caller frees it; NULL if failed */
 
 void buf_write(buf *b, const char *s, size_t n);
 void buf_puts(buf *b, const char *s);

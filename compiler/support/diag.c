@@ -184,7 +184,8 @@ int diag_name_distance(const char *wrong, const char *known)
                 best = up[j] + 1;
             if (now[j - 1] + 1 < best)
                 best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && wrong[i - 1] == known[j - 2] && wrong[i - 2] == known[j - 1] && upper[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && wrong[i - 1] == known[j - 2] && wrong[i - 2] == known[j - 1]
+                && upper[j - 2] + 1 < best)
                 best = upper[j - 2] + 1;
             now[j] = best;
         }

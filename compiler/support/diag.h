@@ -20,7 +20,7 @@
 /* The class of an error, in brackets in its text. Warnings have names of their own. */
 typedef enum diag_class {
     DIAG_SYNTAX, DIAG_NAME, DIAG_TYPE, DIAG_SHAPE, DIAG_DOMAIN, DIAG_STATIC, DIAG_VALUE, DIAG_LIMIT,
-    DIAG_UNUSED, DIAG_PRECISION,                 /* warnings: unused values, a message never aggregated; lost digits */
+    DIAG_UNUSED, DIAG_PRECISION,                 /* of warnings */
     DIAG_N_CLASSES
 } diag_class;
 
@@ -30,7 +30,7 @@ enum { DIAG_MAX_PRINTED = 20, DIAG_MAX_KEPT = 1000, DIAG_MAX_MARKS = 4 };
 
 typedef struct diag_note {
     struct diag_note *next;
-    bool is_help;                                /* a likely mend; otherwise a remark, with or without a place */
+    bool is_help;                                /* a likely mend; otherwise a remark */
     bool placed;
     span at;                                     /* when placed */
     const char *text;
@@ -61,9 +61,12 @@ typedef struct diags {
 
 diags *diags_new(arena *a, const source_set *sources);
 
-diag *diag_error(diags *ds, diag_class class, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-diag *diag_warning(diags *ds, diag_class class, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-diag *diag_verror(diags *ds, diag_class class, span at, const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+diag *diag_error(diags *ds, diag_class class, span at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+diag *diag_warning(diags *ds, diag_class class, span at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+diag *diag_verror(diags *ds, diag_class class, span at, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
 
 void diag_mark(diag *d, span operand);
 void diag_help(diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -62,7 +62,8 @@ static uint32_t step_back(const source *f, uint32_t lo, uint32_t at)
 static shown show_line(const source *f, uint32_t offset)
 {
     uint32_t line = source_line(f, offset);
-    shown s = {.lo = f->lines[line], .hi = line + 1 < f->n_lines ? f->lines[line + 1] - 1 : f->len, .file = f};
+    shown s = {
+        .lo = f->lines[line], .hi = line + 1 < f->n_lines ? f->lines[line + 1] - 1 : f->len, .file = f};
     while (s.hi > s.lo && f->text[s.hi - 1] == '\r')
         s.hi--;
     if (s.hi - s.lo <= WINDOW * 2)
@@ -87,8 +88,8 @@ static uint32_t next_char(const shown *s, uint32_t at, uint32_t col, int *width,
     if (code == '\t') {
         *width = TAB - (int)(col % TAB);
         *print = "";
-    } else if (code == UINT32_MAX || code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x202a && code <= 0x202e)
-               || (code >= 0x2066 && code <= 0x2069)) {
+    } else if (code == UINT32_MAX || code < 0x20 || (code >= 0x7f && code < 0xa0)
+               || (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)) {
         *width = 1;
         *print = "\xef\xbf\xbd";
     } else {

@@ -33,7 +33,8 @@ static uint32_t mono_of(dim_table *t, const power *list, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         degree += list[i].exponent;
     id = t->monos.n;
-    vec_push(t->a, &t->monos, (mono){.list = arena_copy(t->a, list, n * sizeof *list), .n = n, .degree = degree});
+    vec_push(t->a, &t->monos,
+             (mono){.list = arena_copy(t->a, list, n * sizeof *list), .n = n, .degree = degree});
     idset_add(&t->mono_set, hash, id);
     return id;
 }
@@ -42,7 +43,7 @@ static uint32_t mono_of(dim_table *t, const power *list, uint32_t n)
  * quotient does not exist or a degree is too high. */
 static uint32_t mono_combine(dim_table *t, uint32_t ai, uint32_t bi, int sign)
 {
-    power list[2 * DIM_MAX_DEGREE];              /* each exponent is at least 1, so there are no more symbols */
+    power list[2 * DIM_MAX_DEGREE];              /* exponents are at least 1: there are no more symbols */
     mono a = t->monos.at[ai], b = t->monos.at[bi];
     uint32_t n = 0, i = 0, j = 0;
     if (sign > 0 && a.degree + b.degree > DIM_MAX_DEGREE)
@@ -511,7 +512,8 @@ bool dim_is_symbol(const dim_table *t, dim d, dim_sym *s)
         return false;
     quotient q = t->dims.at[d.i];
     const poly *p = &t->polys.at[q.num];
-    if (q.den != t->poly_one || p->n != 1 || p->terms[0].coef != 1 || t->monos.at[p->terms[0].mono].degree != 1)
+    if (q.den != t->poly_one || p->n != 1 || p->terms[0].coef != 1
+        || t->monos.at[p->terms[0].mono].degree != 1)
         return false;
     if (s)
         s->i = t->monos.at[p->terms[0].mono].list[0].symbol;
@@ -547,7 +549,8 @@ int64_t dim_term(const dim_table *t, dim d, bool denominator, uint32_t i, uint32
     return x.coef;
 }
 
-dim_sym dim_term_power(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t j, uint32_t *exponent)
+dim_sym dim_term_power(const dim_table *t, dim d, bool denominator, uint32_t i, uint32_t j,
+                       uint32_t *exponent)
 {
     power p = t->monos.at[side(t, d, denominator)->terms[i].mono].list[j];
     *exponent = p.exponent;

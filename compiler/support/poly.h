@@ -30,11 +30,13 @@ enum {
     DIM_MAX_DEGREE = 64,                         /* total, of a monomial */
 };
 
-typedef enum dim_why { DIM_FINE, DIM_OVERFLOW, DIM_DIV_BY_ZERO, DIM_REMAINDER, DIM_TOO_LARGE, DIM_UNBOUND } dim_why;
+typedef enum dim_why {
+    DIM_FINE, DIM_OVERFLOW, DIM_DIV_BY_ZERO, DIM_REMAINDER, DIM_TOO_LARGE, DIM_UNBOUND
+} dim_why;
 const char *dim_why_text(dim_why why);           /* "overflows 64 bits", … */
 
 dim_table *dim_table_new(arena *a);
-dim_why dim_last_why(const dim_table *t);        /* of the last operation that gave DIM_ERROR from good operands */
+dim_why dim_last_why(const dim_table *t);        /* of the last operation that failed */
 
 dim dim_const(dim_table *t, int64_t value);
 dim dim_symbol(dim_table *t, str name);          /* one dim a name (compared by address) */
@@ -46,7 +48,7 @@ dim dim_div(dim_table *t, dim a, dim b);         /* exact division */
 dim dim_neg(dim_table *t, dim a);
 dim dim_pow(dim_table *t, dim a, uint32_t n);
 
-bool dim_equal(const dim_table *t, dim a, dim b);            /* provably; DIM_ERROR equals everything (poison) */
+bool dim_equal(const dim_table *t, dim a, dim b);            /* provably; DIM_ERROR equals all (poison) */
 static inline bool dim_same(dim a, dim b) { return a.i == b.i; }
 bool dim_is_const(const dim_table *t, dim d, int64_t *value);    /* value may be NULL */
 bool dim_is(const dim_table *t, dim d, int64_t value);
@@ -70,7 +72,8 @@ typedef dim dim_replace(void *ud, dim_sym s);
 dim dim_subst(dim_table *to, const dim_table *from, dim d, dim_replace *f, void *ud);
 
 /* The solution of "d = value" where exactly one symbol has no value and d is linear in it. */
-bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, void *ud, dim_sym *s, int64_t *out);
+bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, void *ud, dim_sym *s,
+               int64_t *out);
 
 /* The divisions a / b that must leave no remainder, in the order of dim_div. */
 uint32_t dim_n_divisions(const dim_table *t);

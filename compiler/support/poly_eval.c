@@ -158,7 +158,8 @@ static bool one_unknown(const dim_table *t, dim d, dim_lookup *lookup, void *ud,
 }
 
 /* p = slope * unknown + rest at the given values; false when p is not linear in it or overflows. */
-static bool linear(const dim_table *t, uint32_t id, uint32_t unknown, dim_lookup *lookup, void *ud, wide *slope, wide *rest)
+static bool linear(const dim_table *t, uint32_t id, uint32_t unknown, dim_lookup *lookup, void *ud,
+                   wide *slope, wide *rest)
 {
     const poly *p = &t->polys.at[id];
     *slope = *rest = 0;
@@ -185,7 +186,8 @@ static bool linear(const dim_table *t, uint32_t id, uint32_t unknown, dim_lookup
     return true;
 }
 
-bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, void *ud, dim_sym *s, int64_t *out)
+bool dim_solve(const dim_table *t, dim d, int64_t value, dim_lookup *lookup, void *ud, dim_sym *s,
+               int64_t *out)
 {
     uint32_t unknown = 0;
     wide a, b, c, e;                             /* (a s + b) / (c s + e) = value */

@@ -12,7 +12,7 @@
 
 typedef struct span {
     uint32_t file;                               /* index in the source_set */
-    uint32_t lo, hi;                             /* bytes lo .. hi - 1; hi == lo marks a place between bytes */
+    uint32_t lo, hi;                             /* bytes lo .. hi - 1; hi == lo: a place between bytes */
 } span;
 
 typedef struct source {

@@ -23,10 +23,11 @@
 /* Room for `want` elements; for the macros below. */
 bool vec_reserve_bytes(arena *a, void **at, uint32_t *cap, uint32_t n, uint32_t want, size_t size);
 
+#define VEC_PARTS(v) (void **)&(v)->at, &(v)->cap, (v)->n
 #define vec_reserve(a, v, want) \
-    ((want) <= (v)->cap || vec_reserve_bytes((a), (void **)&(v)->at, &(v)->cap, (v)->n, (want), sizeof *(v)->at))
+    ((want) <= (v)->cap || vec_reserve_bytes((a), VEC_PARTS(v), (want), sizeof *(v)->at))
 #define vec_push(a, v, ...) \
-    (((v)->n < (v)->cap || vec_reserve_bytes((a), (void **)&(v)->at, &(v)->cap, (v)->n, (v)->n + 1, sizeof *(v)->at)) \
+    (((v)->n < (v)->cap || vec_reserve_bytes((a), VEC_PARTS(v), (v)->n + 1, sizeof *(v)->at)) \
          ? ((v)->at[(v)->n++] = (__VA_ARGS__), true) : false)
 #define vec_pop(v)   ((v)->at[--(v)->n])
 #define vec_last(v)  ((v)->at[(v)->n - 1])

@@ -26,7 +26,8 @@ static outcome parse(const buf *text)
     return o;
 }
 
-static outcome repeated(const char *before, const char *unit, int n, const char *middle, const char *end_unit, const char *after)
+static outcome repeated(const char *before, const char *unit, int n, const char *middle, const char *end_unit,
+                        const char *after)
 {
     buf text = buf_make(NULL);
     buf_printf(&text, "layer A(in) { node x[in]; %s", before);
@@ -44,7 +45,8 @@ static outcome repeated(const char *before, const char *unit, int n, const char 
 /* With any limit of memory the parser ends or jumps out, and leaves nothing behind. */
 static bool starved(size_t limit)
 {
-    static const char text[] = "layer A(in, K = 3) { node x[in]; iterate z = x for K { next z = (z + f(x[0:1])); } update g = z; } fn f(x) = x + ;";
+    static const char text[] = "layer A(in, K = 3) { node x[in]; iterate z = x for K { next z = (z + "
+                               "f(x[0:1])); } update g = z; } fn f(x) = x + ;";
     arena *a = arena_new(limit);
     jmp_buf oom;
     volatile bool ended = false;

@@ -79,10 +79,12 @@ static void try(const buf *text)
     buf once = buf_make(NULL), twice = buf_make(NULL), tree = buf_make(NULL), tree2 = buf_make(NULL);
     if (format(text->n ? text->at : "", text->n, &once, &tree)) {
         bool good = format(buf_text(&once), once.n, &twice, &tree2);
-        bool same = good && strcmp(buf_text(&once), buf_text(&twice)) == 0 && strcmp(buf_text(&tree), buf_text(&tree2)) == 0;
+        bool same = good && strcmp(buf_text(&once), buf_text(&twice)) == 0
+                    && strcmp(buf_text(&tree), buf_text(&tree2)) == 0;
         CHECK(same);
         if (!same)
-            fprintf(stderr, "--- of\n%s\n--- once\n%s\n--- twice\n%s\n", text->at, buf_text(&once), buf_text(&twice));
+            fprintf(stderr, "--- of\n%s\n--- once\n%s\n--- twice\n%s\n", text->at, buf_text(&once),
+                    buf_text(&twice));
     }
     buf_free(&once);
     buf_free(&twice);

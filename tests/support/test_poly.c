@@ -41,7 +41,8 @@ int main(void)
     CHECK(dim_same(dim_mul(t, in, out), dim_mul(t, out, in)));
     CHECK(dim_same(dim_sub(t, dim_add(t, in, out), out), in));
     CHECK(dim_is(t, dim_sub(t, in, in), 0));
-    CHECK(dim_same(dim_mul(t, dim_add(t, in, one), dim_sub(t, in, one)), dim_sub(t, dim_mul(t, in, in), one)));
+    CHECK(
+        dim_same(dim_mul(t, dim_add(t, in, one), dim_sub(t, in, one)), dim_sub(t, dim_mul(t, in, in), one)));
     CHECK(dim_same(dim_mul(t, dim_div(t, in, h), h), in));
     CHECK(dim_same(dim_div(t, dim_mul(t, h, out), h), out));
     CHECK(dim_same(dim_div(t, dim_mul(t, dim_add(t, in, one), h), dim_add(t, in, one)), h));
@@ -100,14 +101,16 @@ int main(void)
     CHECK(dim_eval(t, dim_sub(t, dim_mul(t, in, two), out), lookup, &v, &x) == DIM_FINE && x == INT64_MAX);
 
     dim_table *u = dim_table_new(a);
-    dim d = dim_symbol(u, str_of(names, "d")), to[] = {dim_mul(u, d, dim_const(u, 2)), dim_const(u, 7), dim_const(u, 4)};
+    dim d = dim_symbol(u, str_of(names, "d")),
+        to[] = {dim_mul(u, d, dim_const(u, 2)), dim_const(u, 7), dim_const(u, 4)};
     CHECK_TEXT(dim_text(u, dim_subst(u, t, dim_div(t, dim_add(t, in, out), h), swap, to), a), "(2*d + 7)/4");
     CHECK_TEXT(dim_text(u, dim_subst(u, t, dim_add(t, in, out), swap, to), a), "2*d + 7");
 
     int n = 0;
     dim_each_symbol(t, dim_div(t, dim_add(t, in, out), dim_mul(t, in, h)), count, &n);
     CHECK(n == 3);
-    CHECK(dim_is_symbol(t, in, &s) && s.i == 0 && !dim_is_symbol(t, dim_neg(t, in), NULL) && !dim_is_symbol(t, one, NULL));
+    CHECK(dim_is_symbol(t, in, &s) && s.i == 0 && !dim_is_symbol(t, dim_neg(t, in), NULL)
+          && !dim_is_symbol(t, one, NULL));
 
     dim_table *w = dim_table_new(a);
     dim p = dim_symbol(w, str_of(names, "p")), q = dim_symbol(w, str_of(names, "q"));

@@ -158,7 +158,8 @@ static void test_diag(void)
         "      | ^\n");
     buf_free(&b);
     diags_print_short(ds, &(diag_print_options){0}, &b);
-    CHECK(strstr(buf_text(&b), "warning") == NULL && strstr(buf_text(&b), "gat.mp:4:1: error[syntax]: at the end\n"));
+    CHECK(strstr(buf_text(&b), "warning") == NULL
+          && strstr(buf_text(&b), "gat.mp:4:1: error[syntax]: at the end\n"));
 
     /* a line of a megabyte is shown in part, and of many errors the first ones */
     buf line = buf_make(NULL);
@@ -168,7 +169,8 @@ static void test_diag(void)
     for (uint32_t i = 0; i < 1500; i++)
         diag_error(ds, DIAG_NAME, (span){id, 500000 + i, 500001 + i}, "%.*s", (int)line.n, line.at);
     const char *all = printed(ds, false, &b);
-    CHECK(strlen(all) < 30000 && strstr(all, "long.mp:1:500001: ") == all && strstr(all, "... and 1480 more\n"));
+    CHECK(strlen(all) < 30000 && strstr(all, "long.mp:1:500001: ") == all
+          && strstr(all, "... and 1480 more\n"));
     buf_free(&line);
     buf_free(&b);
 
