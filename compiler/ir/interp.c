@@ -173,10 +173,13 @@ static void run_ew(run *x, ir_val v, const extent *e, double *out, int64_t rows)
         operand_strides(x, n->args[k], e, stride[k]);
     for (int64_t m = 0; e->n && m < rows; m++) {
         int64_t index[IR_MAX_RANK] = {0}, at = 0;
+        const double *row[3] = {NULL};
+        for (uint32_t k = 0; k < nargs; k++)
+            row[k] = row_of(x, n->args[k], m);
         do {
             double a[3] = {0};
             for (uint32_t k = 0; k < nargs; k++) {
-                const double *p = row_of(x, n->args[k], m);
+                const double *p = row[k];
                 for (uint32_t d = 0; d < e->rank; d++)
                     p += index[d] * stride[k][d];
                 a[k] = *p;

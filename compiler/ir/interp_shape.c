@@ -71,17 +71,22 @@ void run_einsum(run *x, ir_val v, const extent *e, double *out, int64_t rows)
         }
     for (uint32_t k = 0; k < all; k++)
         size[k] = d[letters[k]];
+    bool summed = all > s->nout;                /* the last letter, which steps fastest, is in a loop of its own */
+    uint8_t last = summed ? letters[--all] : 0;
+    int64_t len = summed ? d[last] : 1, step_last_a = summed ? step_a[last] : 0, step_last_b = summed ? step_b[last] : 0;
     for (int64_t m = 0; sums && e->n && m < rows; m++) {
         const double *a = row_of(x, n->args[0], m), *b = row_of(x, n->args[1], m);
         int64_t index[LETTERS] = {0}, done = 0;
-        do {                                    /* summed letters step fastest */
+        do {
             int64_t at_a = 0, at_b = 0;
             for (uint32_t k = 0; k < all; k++) {
                 at_a += index[k] * step_a[letters[k]];
                 at_b += index[k] * step_b[letters[k]];
             }
-            double *y = &out[m * e->n + done++ / sums];
-            *y = run_keep(x, n->type, *y + run_keep(x, n->type, a[at_a] * b[at_b]));
+            double *y = &out[m * e->n + done / sums];
+            for (int64_t k = 0; k < len; k++)
+                *y = run_keep(x, n->type, *y + run_keep(x, n->type, a[at_a + k * step_last_a] * b[at_b + k * step_last_b]));
+            done += len;
         } while (step_index(index, size, all));
     }
 }

@@ -720,6 +720,9 @@ static bool finish(reader *r)
     return true;
 }
 
+/* A function of its own, so that no variable of it lives in the frame that a longjmp returns to. */
+static __attribute__((noinline)) bool read_all(reader *r) { return read_layer(r) && finish(r); }
+
 ir_layer *ir_parse(arena *mem, dim_table *dims, str_table *names, const char *text, const char **error)
 {
     reader *r = NEW(mem, reader);               /* not on the stack: it is read after a longjmp */
@@ -729,7 +732,7 @@ ir_layer *ir_parse(arena *mem, dim_table *dims, str_table *names, const char *te
     ir_set_trap(r->l, trap);
     volatile bool ok = false;
     if (setjmp(trap->env) == 0)
-        ok = read_layer(r) && finish(r);
+        ok = read_all(r);
     else
         fail(r, "%s", trap->text);
     ir_set_trap(r->l, NULL);
