@@ -588,7 +588,7 @@ static bool enter_value(reader *r, uint32_t id, ir_node *n, const ir_val *args, 
 static bool read_value_line(reader *r)
 {
     uint32_t id;
-    ir_op op;
+    ir_op op = OP_N;
     ir_input in = {0};
     VEC(ir_val) args = {0};
     spaces(r);
