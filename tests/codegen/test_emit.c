@@ -98,56 +98,62 @@ static void build_half(harness *h)
         }
 }
 
+enum { ALL = 65536, AROUND = 5 * ALL };
+
+/* Each number, what lies halfway to the next, and what lies next to that in f32 and in f64. */
+static void around(elem t, double *x)
+{
+    for (unsigned i = 0; i < ALL; i++) {
+        double a = value16(t, i), b = value16(t, (i & 0x7fff) == (t == EL_F16 ? 0x7bff : 0x7f7f) ? i : (i + 1) & 0xffff);
+        double half = isfinite(a) && isfinite(b) ? a / 2 + b / 2 : a;
+        double *p = x + 5 * i;
+        p[0] = a, p[1] = half;
+        p[2] = (double)nextafterf((float)half, i & 1 ? INFINITY : -INFINITY);
+        p[3] = nextafter(half, INFINITY), p[4] = nextafter(half, -INFINITY);
+    }
+    x[6] = 65519.999, x[7] = 65520, x[8] = 1e300, x[11] = 3.3999e38, x[12] = -1e-300;
+}
+
+static void check_narrow(harness *h, elem t, elem from)
+{
+    static double x[AROUND];
+    static float narrow[AROUND];
+    static uint16_t want[AROUND], got[AROUND];
+    around(t, x);
+    for (int i = 0; i < AROUND; i++) {
+        narrow[i] = (float)x[i];
+        x[i] = from == EL_F32 ? (double)narrow[i] : x[i];
+        want[i] = isnan(x[i]) ? 0 : (uint16_t)nearest16(t, x[i]);
+    }
+    char name[32];
+    snprintf(name, sizeof name, "narrow_%s_%s", elem_name(t), elem_name(from));
+    for (int k = 0; k < LANE_COUNTS; k++) {
+        int count = AROUND / 32 * 32;
+        ((harness_map_fn *)named(h, name, lane_counts[k]))(from == EL_F64 ? (void *)x : (void *)narrow, NULL, got, count);
+        for (int i = 0; i < count; i++)
+            CHECK(h, isnan(x[i]) ? isnan(value16(t, got[i])) : got[i] == want[i], "%s %s x%d (%s): %a gives %04x, not %04x", name,
+                  elem_name(from), lane_counts[k], h->target.cpu, x[i], got[i], want[i]);
+    }
+}
+
 static void check_half(harness *h, elem t)
 {
-    enum { ALL = 65536 };
-    static uint16_t bits[ALL * 4], back[ALL * 4];
-    static float wide[ALL * 4];
-    static double wider[ALL * 4];
+    static uint16_t bits[ALL];
+    static float wide[ALL];
     char name[32];
     for (unsigned i = 0; i < ALL; i++)
         bits[i] = (uint16_t)i;
+    snprintf(name, sizeof name, "widen_%s", elem_name(t));
     for (int k = 0; k < LANE_COUNTS; k++) {
-        int lanes = lane_counts[k];
-        snprintf(name, sizeof name, "widen_%s", elem_name(t));
-        ((harness_map_fn *)named(h, name, lanes))(bits, NULL, wide, ALL);
+        ((harness_map_fn *)named(h, name, lane_counts[k]))(bits, NULL, wide, ALL);
         for (unsigned i = 0; i < ALL; i++) {
             double want = value16(t, i), got = (double)wide[i];
-            CHECK(h, isnan(want) ? isnan(got) : got == want && !signbit(got) == !signbit(want), "%s %s x%d: %04x gives %a",
-                  h->target.cpu, elem_name(t), lanes, i, got);
-        }
-        /* each number comes back; so do those between it and the next, rounded */
-        for (unsigned i = 0; i < ALL; i++) {
-            double a = value16(t, i), b = value16(t, (i & 0x7fff) == (t == EL_F16 ? 0x7bff : 0x7f7f) ? i : i + 1);
-            double half = isfinite(a) && isfinite(b) ? a / 2 + b / 2 : a;
-            wider[4 * i] = a;
-            wider[4 * i + 1] = half;
-            wider[4 * i + 2] = (double)nextafterf((float)half, INFINITY);
-            wider[4 * i + 3] = (double)nextafterf((float)half, -INFINITY);
-        }
-        wider[5] = 65519.999, wider[6] = 65520, wider[7] = 1e300, wider[9] = 3.3999e38, wider[10] = -1e-300;
-        for (int j = 0; j < 2; j++) {
-            for (unsigned i = 0; i < 4 * ALL; i++)
-                wide[i] = (float)wider[i];
-            snprintf(name, sizeof name, "narrow_%s_%s", elem_name(t), j ? "f64" : "f32");
-            ((harness_map_fn *)named(h, name, lanes))(j ? (void *)wider : (void *)wide, NULL, back, 4 * ALL);
-            for (unsigned i = 0; i < 4 * ALL; i++) {
-                double x = j ? wider[i] : (double)wide[i];
-                bool ok = isnan(x) ? isnan(value16(t, back[i])) : back[i] == nearest16(t, x);
-                CHECK(h, ok, "%s %s from %s x%d: %a gives %04x, not %04x", h->target.cpu, elem_name(t), j ? "f64" : "f32", lanes, x,
-                      back[i], nearest16(t, x));
-            }
-            /* doubles a hair off the halves: rounded once, not by way of f32 */
-            for (unsigned i = 0; j && i < 4 * ALL; i++)
-                wider[i] = nextafter(wider[i], i & 1 ? INFINITY : -INFINITY);
-            if (j) {
-                ((harness_map_fn *)named(h, name, lanes))(wider, NULL, back, 4 * ALL);
-                for (unsigned i = 0; i < 4 * ALL; i++)
-                    CHECK(h, isnan(wider[i]) || back[i] == nearest16(t, wider[i]), "%s %s from f64 x%d: %a gives %04x, not %04x",
-                          h->target.cpu, elem_name(t), lanes, wider[i], back[i], nearest16(t, wider[i]));
-            }
+            CHECK(h, isnan(want) ? isnan(got) : got == want && !signbit(got) == !signbit(want), "%s x%d (%s): %04x gives %a", name,
+                  lane_counts[k], h->target.cpu, i, got);
         }
     }
+    check_narrow(h, t, EL_F32);
+    check_narrow(h, t, EL_F64);
 }
 
 /* ---- masks, gathers, reductions ---------------------------------------------------------------------------- */
