@@ -241,7 +241,7 @@ static sem_expr *dropout(checker *c, const ast_expr *e, sem_expr *v, sem_expr *p
     }
     sem_expr *r = one_operand(c, SEM_DROPOUT, e, v, 2);
     r->args[1] = p;
-    for (const scope *s = c->scope; s && !r->u.loop; s = s->up) r->u.loop = s->loop;
+    r->u.loop = scope_loop(c->scope);
     return r;
 }
 

@@ -83,6 +83,7 @@ binding *scope_find(const scope *s, str name);
 bool scope_bind(checker *c, str name, span where, binding b);  /* false: reported as defined already */
 void sem_unknown_name(checker *c, str name, span at);
 void sem_unknown_fn(checker *c, str name, span at, bool method);
+sem_loop *scope_loop(const scope *s);             /* the block around, NULL: none */
 const local *frame_find(const fn_frame *f, str name);
 bool frame_add(checker *c, fn_frame *f, const ast_name *name, sem_expr *value);   /* false: the name is taken */
 bool sem_is_value_name(str name);                /* in_degree, num_nodes … */

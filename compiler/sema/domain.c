@@ -217,8 +217,7 @@ sem_expr *read_builtin(checker *c, const ast_expr *e, str name, ectx x)
         return r;
     }
     if (!strcmp(name, "step") && c->scope) {
-        sem_loop *loop = NULL;
-        for (const scope *s = c->scope; s && !loop; s = s->up) loop = s->loop;
+        sem_loop *loop = scope_loop(c->scope);
         if (!loop) return NULL;
         sem_expr *r = builtin(c, e, SEM_STEP, SEM_GLOBAL);
         r->type = (sem_type){.elem = SEM_INDEX, .range = loop->limit};

@@ -143,8 +143,10 @@ void check_use(checker *c, const ast_stmt *s)
         if (c->layer->nest > SEM_MAX_NEST) sem_exhausted(c, s->use.layer.span, "layers are nested more than %d deep", (int)SEM_MAX_NEST);
         if (!static_args(c, s, inst)) inst->callee = NULL;
     }
-    if (scope_bind(c, inst->name, inst->where, (binding){.kind = BIND_INST, .inst = inst}) && inst->callee)
+    if (scope_bind(c, inst->name, inst->where, (binding){.kind = BIND_INST, .inst = inst}) && inst->callee) {
+        inst->index = c->insts.n;
         vec_push(c->a, &c->insts, inst);
+    }
 }
 
 /* ---- calls ---- */
@@ -259,6 +261,7 @@ sem_expr *check_instance_call(checker *c, const ast_expr *e, sem_inst *inst, con
     }
     r->u.call.inst = inst;
     r->u.call.output = s;
+    r->u.call.loop = scope_loop(c->scope);
     r->dom = (uint8_t)s->dom;
     r->type = inst_type(c, inst, s->type);
     return read_value(c, e, r, s->name, x);

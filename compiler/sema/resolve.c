@@ -42,6 +42,12 @@ binding *scope_find(const scope *s, str name)
     return NULL;
 }
 
+sem_loop *scope_loop(const scope *s)
+{
+    while (s && !s->loop) s = s->up;
+    return s ? s->loop : NULL;
+}
+
 bool scope_bind(checker *c, str name, span where, binding b)
 {
     if (!name) return false;

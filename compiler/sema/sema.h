@@ -145,7 +145,11 @@ struct sem_expr {
         struct { uint32_t axis; dim lo; } slice;
         sem_einsum *einsum;
         sem_agg agg;
-        struct { sem_inst *inst; sem_sym *output; } call;   /* args[i]: for callee->inputs[i], NULL: an own param */
+        struct {                                 /* args[i]: for callee->inputs[i], NULL: a param of its own */
+            sem_inst *inst;
+            sem_sym *output;
+            sem_loop *loop;                      /* the block it stands in, NULL for none */
+        } call;
     } u;
 };
 
@@ -202,6 +206,7 @@ struct sem_inst {                                /* use c1 = GCN(in, 16); */
     str name;
     span where;
     sem_layer *callee;
+    uint32_t index;                              /* in layer->insts */
     dim *dims;                                   /* by static of the callee: integers, in the user's dims */
     sem_expr **reals;                            /* by static of the callee: reals, weak scalars of the user */
     bool *own;                                   /* by input of the callee: a param that the instance has itself */

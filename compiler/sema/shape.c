@@ -73,7 +73,7 @@ sem_expr *shape_matmul(checker *c, const ast_expr *e, sem_expr *l, sem_expr *r)
     } else if (!dim_equal(c->dims, a->at[a->rank - 1], b->at[0])) {
         d = sem_err(c, DIAG_SHAPE, e->at, "cannot contract %s with %s: the last axis of the left is %s, the first of the right %s", sem_sh(c, a),
                     sem_sh(c, b), dim_text(c->dims, a->at[a->rank - 1], c->a), dim_text(c->dims, b->at[0], c->a));
-        if (b->rank == 2 && dim_equal(c->dims, a->at[a->rank - 1], b->at[1]))
+        if (b->rank == 2 && e->op.right->kind == AST_EXPR_NAME && dim_equal(c->dims, a->at[a->rank - 1], b->at[1]))
             diag_help(d, "the last axis of the right would fit: write %s.transpose(0, 1)", sem_expr_text(c, e->op.right));
     }
     if (d) {
