@@ -244,11 +244,7 @@ static bool is_unit_scalar(const check *c, uint32_t buffer)
 
 static bool check_loop(check *c, const desc_loop *l, uint32_t i)
 {
-    if (!check_size(c, &l->limit))
-        return bad(c, "loop %u has an unknown limit", i);
-    if (l->until && (!is_unit_scalar(c, l->tol_buffer) || !is_unit_scalar(c, l->change_buffer)))
-        return bad(c, "loop %u has no change or tolerance", i);
-    return true;
+    return check_size(c, &l->limit) ? true : bad(c, "loop %u has an unknown limit", i);
 }
 
 static bool same_size(const desc_size *a, const desc_size *b)
@@ -295,6 +291,9 @@ static bool check_steps(check *c, bool *used)
         case STEP_END:
             if (!depth || open[--depth] != s->a)
                 return bad(c, "step %u ends a loop that is not open", i);
+            if (p->loops[s->a].until &&
+                (!is_unit_scalar(c, p->loops[s->a].tol_buffer) || !is_unit_scalar(c, p->loops[s->a].change_buffer)))
+                return bad(c, "loop %u has no change or tolerance", s->a);
             break;
         case STEP_SWAP:
             if (!check_swap(c, s, i))
@@ -305,6 +304,19 @@ static bool check_steps(check *c, bool *used)
         }
     }
     return depth ? bad(c, "a loop has no end") : true;
+}
+
+/* Each output is written by one buffer. */
+static bool check_outputs(check *c)
+{
+    for (uint32_t i = 0; i < c->l->n_outputs; i++) {
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < c->p->n_buffers; k++)
+            n += c->p->buffers[k].kind == BUF_OUTPUT && c->p->buffers[k].index == i;
+        if (n != 1)
+            return bad(c, "output %u has %u buffers", i, n);
+    }
+    return true;
 }
 
 static bool check_program(check *c)
@@ -318,6 +330,8 @@ static bool check_program(check *c)
     for (uint32_t i = 0; i < p->n_buffers; i++)
         if (!check_buffer(c, &p->buffers[i], i))
             return false;
+    if (!check_outputs(c))
+        return false;
     for (uint32_t i = 0; i < p->n_kernels; i++)
         if (!check_kernel(c, &p->kernels[i], i))
             return false;

@@ -6,7 +6,7 @@
 
 #include "runtime/context.h"
 
-_Static_assert(GRAPH_N_ARRAYS <= GRAPH_ARRAYS, "a place for each array");
+_Static_assert((int)GRAPH_N_ARRAYS <= (int)GRAPH_ARRAYS, "a place for each array");
 
 static mp_status build_sources(mp_graph *g, mp_graph_array which)
 {

@@ -1,0 +1,242 @@
+/*
+ * Binding: a tensor is checked against its value (type, rank, the dims that other tensors and static arguments have
+ * settled), then borrowed or, for an index or bool, copied. Nothing changes when a check fails.
+ */
+#include <string.h>
+
+#include "runtime/convert.h"
+#include "runtime/layer.h"
+
+/* ---- Types ------------------------------------------------------------------------------------------------------ */
+
+static bool type_fits(mp_type want, tensor_type given, bool output)
+{
+    switch (want) {
+    case MP_F32: case MP_F64: case MP_F16: case MP_BF16:
+        return tensor_type_is_float(given) || (!output && given == TENSOR_BOOL);
+    case MP_INDEX: return given == TENSOR_I32 || given == TENSOR_I64;
+    case MP_BOOL: return given == TENSOR_BOOL;
+    }
+    return false;
+}
+
+static const char *type_text(mp_type want)
+{
+    switch (want) {
+    case MP_F32: case MP_F64: case MP_F16: case MP_BF16: return "a float";
+    case MP_INDEX: return "an index: int32 or int64";
+    case MP_BOOL: return "a bool: bool or uint8";
+    }
+    return "";
+}
+
+/* Bytes are bools here: they bind to real values as 0 and 1. */
+static tensor_type type_of(const DLTensor *t)
+{
+    tensor_type type = TENSOR_F32;
+    tensor_type_of(t->dtype, &type);
+    return type == TENSOR_U8 ? TENSOR_BOOL : type;
+}
+
+/* ---- Checks ----------------------------------------------------------------------------------------------------- */
+
+static mp_status check_flags(mp_layer *layer, const desc_value *v, bool output, unsigned flags)
+{
+    if (flags & ~(unsigned)(MP_CONST | MP_WALK_ORDER | MP_ACCUMULATE))
+        return layer_error(layer, MP_USAGE, "%s: unknown flags %#x", v->name, flags);
+    if (flags & MP_ACCUMULATE)
+        return layer_error(layer, MP_USAGE, "%s: MP_ACCUMULATE is for gradients", v->name);
+    if (output && (flags & MP_CONST))
+        return layer_error(layer, MP_USAGE, "%s: an output cannot be MP_CONST", v->name);
+    if ((flags & MP_WALK_ORDER) && v->rows != ROWS_EDGES)
+        return layer_error(layer, MP_USAGE, "%s: MP_WALK_ORDER is for edge values", v->name);
+    return MP_OK;
+}
+
+static mp_status check_shape(mp_layer *layer, const desc_value *v, const DLTensor *t)
+{
+    int want = (int)v->rank + (desc_value_has_rows(v) ? 1 : 0);
+    if (t->ndim == want)
+        return MP_OK;
+    char given[TENSOR_TEXT], expected[TENSOR_TEXT];
+    return layer_error(layer, MP_INVALID, "%s has shape %s, but must have %s", v->name,
+                       tensor_shape_text(t->shape, t->ndim, given, sizeof given),
+                       dims_shape_text(layer->desc, v, expected, sizeof expected));
+}
+
+/* Elements of an output must be apart. */
+static bool writable(const DLTensor *t)
+{
+    for (int i = 0; i < t->ndim; i++)
+        if (t->strides && t->shape[i] > 1 && t->strides[i] == 0)
+            return false;
+    return true;
+}
+
+static mp_status check_tensor(mp_layer *layer, const desc_value *v, bool output, const DLTensor *t, unsigned flags)
+{
+    mp_status st = check_flags(layer, v, output, flags);
+    if (st)
+        return st;
+    st = tensor_check_host(layer->ctx, v->name, t);
+    if (st)
+        return error_prefix(layer->ctx, st, "%s", layer->desc->name);
+    tensor_type type;
+    tensor_type_of(t->dtype, &type);
+    if (!type_fits(v->type, type_of(t), output))
+        return layer_error(layer, MP_INVALID, "%s holds %s, but must be %s", v->name, tensor_type_name(type),
+                           type_text(v->type));
+    st = check_shape(layer, v, t);
+    if (st)
+        return st;
+    if (output && !writable(t))
+        return layer_error(layer, MP_INVALID, "%s: elements of an output cannot share memory (a stride is 0)", v->name);
+    return MP_OK;
+}
+
+/* ---- Copies ----------------------------------------------------------------------------------------------------- */
+
+static void set_tensor(binding *b, const DLTensor *t, unsigned flags)
+{
+    b->bound = true;
+    b->flags = flags;
+    b->type = type_of(t);
+    b->compact = tensor_is_compact(t);
+    b->t = *t;
+    b->t.dtype = tensor_dtype(b->type);
+    b->t.shape = b->shape;
+    b->t.strides = NULL;
+    if (!t->ndim)
+        return;
+    memcpy(b->shape, t->shape, (size_t)t->ndim * sizeof *t->shape);
+    if (t->strides) {
+        memcpy(b->strides, t->strides, (size_t)t->ndim * sizeof *t->strides);
+        b->t.strides = b->strides;
+    }
+}
+
+static mp_status copy_index(mp_layer *layer, const desc_value *v, const dim_values *dims, binding *b)
+{
+    int64_t range, n = tensor_count(&b->t);
+    if (desc_dim_eval(&layer->desc->dims[v->range], dims->value, dims->known, &range) != DESC_FINE || range < 1)
+        range = (int64_t)1 << 31;               /* checked by prepare, when it is known */
+    int32_t *copy = mem_array(layer->ctx, n, sizeof *copy, v->name);
+    if (!copy)
+        return MP_SYSTEM;
+    mp_status st = convert_index(layer->ctx, v->name, &b->t, range, v->none, copy);
+    if (st) {
+        mem_array_free(layer->ctx, copy, n, sizeof *copy);
+        return error_prefix(layer->ctx, st, "%s", layer->desc->name);
+    }
+    b->copy = copy;
+    b->copy_bytes = (size_t)n * sizeof *copy;
+    b->greatest = -1;
+    for (int64_t i = 0; i < n; i++)
+        b->greatest = copy[i] > b->greatest ? copy[i] : b->greatest;
+    return MP_OK;
+}
+
+static mp_status copy_bool(mp_layer *layer, const desc_value *v, binding *b)
+{
+    int64_t n = tensor_count(&b->t);
+    b->copy = mem_array(layer->ctx, n, 1, v->name);
+    if (!b->copy)
+        return MP_SYSTEM;
+    b->copy_bytes = (size_t)n;
+    convert_in(layer->ctx, &b->t, TENSOR_BOOL, b->copy);
+    return MP_OK;
+}
+
+/* ---- mp_bind ---------------------------------------------------------------------------------------------------- */
+
+static bool same_layout(const binding *a, const binding *b)
+{
+    return a->bound && a->type == b->type && a->compact == b->compact && a->flags == b->flags &&
+           tensor_same_shape(&a->t, &b->t);
+}
+
+/* A float tensor that differs from the one before in its memory alone needs no new shapes, room or copies. */
+static bool same_but_memory(const binding *old, const binding *new)
+{
+    return same_layout(old, new) && !new->copy && !(new->flags & MP_CONST);
+}
+
+static void make_stale(mp_layer *layer, stale s)
+{
+    if (layer->stale < s)
+        layer->stale = s;
+}
+
+static mp_status unbind(mp_layer *layer, binding *b)
+{
+    if (!b->bound)
+        return MP_OK;
+    binding_drop(layer->ctx, b);
+    make_stale(layer, STALE_ALL);
+    dim_values_copy(&layer->values, &layer->given);
+    return dims_from_shapes(layer->ctx, layer->desc, layer->shapes, layer_shapes(layer, NULL), &layer->values);
+}
+
+static mp_status bind(mp_layer *layer, const desc_value *v, bool output, binding *old, const DLTensor *t, unsigned flags)
+{
+    mp_status st = check_tensor(layer, v, output, t, flags);
+    if (st)
+        return st;
+    binding new = { 0 };
+    set_tensor(&new, t, flags);
+    dim_values *dims = &layer->values;
+    if (!old->bound || !tensor_same_shape(&old->t, &new.t)) {
+        dims = &layer->spare;
+        uint32_t n = layer_shapes(layer, old);
+        layer->shapes[n++] = (dim_shape){ v, new.shape, new.t.ndim };
+        dim_values_copy(dims, &layer->given);
+        st = dims_from_shapes(layer->ctx, layer->desc, layer->shapes, n, dims);
+        if (!st)
+            st = dims_check(layer->ctx, layer->desc, dims);
+    }
+    if (!st && !output && v->type == MP_INDEX)
+        st = copy_index(layer, v, dims, &new);
+    if (!st && !output && v->type == MP_BOOL)
+        st = copy_bool(layer, v, &new);
+    if (st)
+        return st;
+    make_stale(layer, same_but_memory(old, &new) ? STALE_TENSORS : STALE_ALL);
+    if (dims == &layer->spare)
+        dim_values_copy(&layer->values, dims);
+    binding_drop(layer->ctx, old);
+    *old = new;
+    old->t.shape = old->shape;
+    old->t.strides = new.t.strides ? old->strides : NULL;
+    return MP_OK;
+}
+
+mp_status mp_bind(mp_layer *layer, const char *name, const DLTensor *tensor, unsigned flags)
+{
+    if (!layer)
+        return MP_USAGE;
+    if (!name)
+        return layer_error(layer, MP_USAGE, "mp_bind: the name is NULL");
+    mp_role role;
+    uint32_t i;
+    mp_status st = layer_find(layer, name, &role, &i);
+    if (st)
+        return st;
+    bool output = role == MP_OUTPUT;
+    binding *b = output ? &layer->outputs[i] : &layer->inputs[i];
+    const desc_value *v = output ? &layer->desc->outputs[i] : &layer->desc->inputs[i];
+    return tensor ? bind(layer, v, output, b, tensor, flags) : unbind(layer, b);
+}
+
+mp_status mp_bind_grad(mp_layer *layer, const char *name, const DLTensor *tensor, unsigned flags)
+{
+    (void)tensor;
+    (void)flags;
+    if (!layer)
+        return MP_USAGE;
+    if (!name)
+        return layer_error(layer, MP_USAGE, "mp_bind_grad: the name is NULL");
+    mp_role role;
+    uint32_t i;
+    mp_status st = layer_find(layer, name, &role, &i);
+    return st ? st : layer_error(layer, MP_UNSUPPORTED, "%s: this module was compiled without derivatives", name);
+}

@@ -1,0 +1,183 @@
+/*
+ * Calls: the steps of a program. All that can be wrong is found before the first kernel runs; nothing is allocated.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "runtime/prepare.h"
+
+static double scalar(const prepared *p, uint32_t buffer)
+{
+    return *(const double *)p->now[buffer];
+}
+
+/* Is another step of the loop due? A NaN has moved. */
+static bool go_on(prepared *p, uint32_t loop)
+{
+    const desc_loop *l = &p->program->loops[loop];
+    loop_state *s = &p->loops[loop];
+    s->steps = ++p->step[loop];
+    if (l->until) {
+        s->change = scalar(p, l->change_buffer);
+        if (s->change < scalar(p, l->tol_buffer))
+            return false;
+    }
+    return s->steps < desc_size_value(&l->limit, p->dim);
+}
+
+static void run_steps(mp_context *ctx, prepared *p)
+{
+    const desc_program *d = p->program;
+    for (uint32_t i = 0; i < d->n_steps; i++) {
+        const desc_step *s = &d->steps[i];
+        if (s->at_prepare)
+            continue;
+        switch ((mp_step_kind)s->kind) {
+        case STEP_LAUNCH:
+            launch_run(ctx, &p->launches[s->a], &p->args, &p->memory);
+            break;
+        case STEP_PAIRS:
+            pairs_run(ctx, p, s->a);
+            break;
+        case STEP_LOOP:
+            p->step[s->a] = 0;
+            p->loops[s->a] = (loop_state){ 0, NAN };
+            if (desc_size_value(&d->loops[s->a].limit, p->dim) < 1)
+                i = p->loop_end[s->a];
+            break;
+        case STEP_END:
+            if (go_on(p, s->a))
+                i = p->loop_start[s->a];
+            break;
+        case STEP_SWAP: {
+            void *a = p->now[s->a];
+            p->now[s->a] = p->now[s->b];
+            p->now[s->b] = a;
+            break;
+        }
+        }
+    }
+}
+
+static mp_status check_call(mp_layer *layer, const mp_graph *g, const char *call)
+{
+    if (!layer)
+        return MP_USAGE;
+    if (!g)
+        return layer_error(layer, MP_USAGE, "%s: the graph is NULL", call);
+    if (g->ctx != layer->ctx)
+        return layer_error(layer, MP_USAGE, "%s: the graph belongs to another context", call);
+    return MP_OK;
+}
+
+mp_status mp_prepare(mp_layer *layer, mp_graph *g)
+{
+    mp_status st = check_call(layer, g, "mp_prepare");
+    if (!st)
+        st = layer_prepare(layer, g);
+    return st ? st : layer_place(layer);
+}
+
+mp_status mp_forward(mp_layer *layer, mp_graph *g)
+{
+    mp_status st = check_call(layer, g, "mp_forward");
+    if (!st)
+        st = layer_prepare(layer, g);
+    if (!st)
+        st = layer_place(layer);
+    if (st)
+        return st;
+    prepared *p = layer->prepared;
+    tensors_feed(layer, p, false);
+    memcpy(p->now, p->base, p->program->n_buffers * sizeof *p->base);
+    run_steps(layer->ctx, p);
+    tensors_drain(layer, p);
+    layer->ran = true;
+    return MP_OK;
+}
+
+mp_status mp_output(mp_layer *layer, const char *name, DLTensor *out)
+{
+    if (!layer)
+        return MP_USAGE;
+    if (!name || !out)
+        return layer_error(layer, MP_USAGE, "mp_output: the name and the result must not be NULL");
+    mp_role role;
+    uint32_t i;
+    mp_status st = layer_find(layer, name, &role, &i);
+    if (st)
+        return st;
+    if (role != MP_OUTPUT)
+        return layer_error(layer, MP_USAGE, "%s is no output", name);
+    if (!layer->ran)
+        return layer_error(layer, MP_USAGE, "%s: there has been no forward pass yet", name);
+    static const tensor_type type_of[] = {
+        [MP_F32] = TENSOR_F32, [MP_F64] = TENSOR_F64, [MP_F16] = TENSOR_F16, [MP_BF16] = TENSOR_BF16,
+        [MP_INDEX] = TENSOR_I32, [MP_BOOL] = TENSOR_BOOL,
+    };
+    const binding *b = &layer->outputs[i];
+    const desc_value *v = &layer->desc->outputs[i];
+    own_output *own = &layer->own[i];
+    if (b->bound)
+        *out = b->t;
+    else
+        *out = (DLTensor){ .data = own->data, .device = { kDLCPU, 0 }, .ndim = (int)v->rank + (desc_value_has_rows(v) ? 1 : 0),
+                           .dtype = tensor_dtype(type_of[v->type]), .shape = own->shape };
+    return MP_OK;
+}
+
+mp_status mp_set_workspace(mp_layer *layer, void *memory, size_t bytes)
+{
+    if (!layer)
+        return MP_USAGE;
+    if ((uintptr_t)memory % MEM_ALIGN)
+        return layer_error(layer, MP_USAGE, "the workspace must be aligned to %d bytes", MEM_ALIGN);
+    layer->workspace = memory;
+    layer->workspace_bytes = memory ? bytes : 0;
+    return MP_OK;
+}
+
+mp_status mp_workspace_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
+{
+    mp_status st = check_call(layer, g, "mp_workspace_bytes");
+    if (!st && !bytes)
+        st = layer_error(layer, MP_USAGE, "mp_workspace_bytes: the result must not be NULL");
+    if (!st)
+        st = layer_prepare(layer, g);
+    if (!st)
+        *bytes = layer->prepared->workspace_bytes;
+    return st;
+}
+
+/* ---- Training --------------------------------------------------------------------------------------------------- */
+
+static mp_status no_derivatives(mp_layer *layer)
+{
+    return layer ? layer_error(layer, MP_UNSUPPORTED, "this module was compiled without derivatives") : MP_USAGE;
+}
+
+mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape **tape)
+{
+    (void)g;
+    (void)seed;
+    (void)tape;
+    return no_derivatives(layer);
+}
+
+mp_status mp_backward(mp_layer *layer, mp_tape *tape)
+{
+    (void)tape;
+    return no_derivatives(layer);
+}
+
+mp_status mp_tape_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
+{
+    (void)g;
+    (void)bytes;
+    return no_derivatives(layer);
+}
+
+void mp_tape_destroy(mp_tape *tape)
+{
+    (void)tape;             /* none is ever made */
+}

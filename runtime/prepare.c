@@ -1,0 +1,472 @@
+/*
+ * Preparation of a layer for a graph, in order: values of all dims; what the graph must be; rows and ranges of the bound
+ * tensors; the code (the layer's own or one specialised for these dims); memory of the buffers; the steps that depend on
+ * graph and indices alone, which are run here; launches; the layout of the workspace.
+ */
+#include "runtime/prepare.h"
+
+#include <math.h>
+#include <string.h>
+#include "runtime/graph_arrays.h"
+
+/* ---- Dims ------------------------------------------------------------------------------------------------------- */
+
+static mp_status settle_dims(mp_layer *layer)
+{
+    dim_values *v = &layer->spare;
+    dim_values_copy(v, &layer->given);
+    uint32_t n = layer_shapes(layer, NULL);
+    mp_status st = dims_settle(layer->ctx, layer->desc, layer->shapes, n, v);
+    if (!st)
+        st = dims_check(layer->ctx, layer->desc, v);
+    if (!st)
+        dim_values_copy(&layer->values, v);
+    return st;
+}
+
+/* Elements of a row of a value. */
+static mp_status count_elems(mp_layer *layer, const desc_value *v, int64_t *out)
+{
+    int64_t n = 1;
+    for (uint32_t i = 0; i < v->rank; i++) {
+        int64_t x;
+        mp_status st = dims_eval(layer->ctx, layer->desc, v->dims[i], &layer->values, &x);
+        if (st)
+            return st;
+        if (x < 1 || __builtin_mul_overflow(n, x, &n))
+            return layer_error(layer, MP_INVALID, "%s: %s is %lld, which is %s", v->name, layer->desc->dims[v->dims[i]].text,
+                               (long long)x, x < 1 ? "not positive" : "too large");
+    }
+    *out = n;
+    return MP_OK;
+}
+
+/* ---- The graph -------------------------------------------------------------------------------------------------- */
+
+static mp_status check_needs(mp_layer *layer, const mp_graph *g)
+{
+    for (uint32_t i = 0; i < layer->desc->n_needs; i++) {
+        const desc_need *n = &layer->desc->needs[i];
+        if (n->kind == DESC_NEED_SQUARE && !g->is_square) {
+            return layer_error(layer, MP_INVALID, "%s is read at source nodes, but only destination nodes have it: the "
+                               "graph must be square, it has %lld source and %lld destination nodes", n->name,
+                               (long long)g->n_src, (long long)g->n_dst);
+        }
+        if (n->kind == DESC_NEED_DEGREES && !g->src_degrees_known) {
+            return layer_error(layer, MP_INVALID, "%s needs the in_degree of all source nodes: the graph must be square or "
+                               "have been given them, it has %lld source and %lld destination nodes", n->name,
+                               (long long)g->n_src, (long long)g->n_dst);
+        }
+    }
+    return MP_OK;
+}
+
+static mp_status check_rows(mp_layer *layer, const prepared *p, const desc_value *v, const binding *b)
+{
+    if (!b->bound || !desc_value_has_rows(v))
+        return MP_OK;
+    int64_t rows = prepared_rows(p, (mp_rows){ v->rows, 0 });
+    if (b->shape[0] == rows)
+        return MP_OK;
+    char given[TENSOR_TEXT], expected[TENSOR_TEXT];
+    return layer_error(layer, MP_INVALID, "%s has shape %s, but must have %s, and the graph has %lld %s", v->name,
+                       tensor_shape_text(b->shape, b->t.ndim, given, sizeof given),
+                       dims_shape_text(layer->desc, v, expected, sizeof expected), (long long)rows, dims_rows_text(v));
+}
+
+/* An index whose range was open when it was bound. */
+static mp_status check_range(mp_layer *layer, const desc_value *v, const binding *b)
+{
+    int64_t range;
+    if (v->type != MP_INDEX || !b->bound)
+        return MP_OK;
+    mp_status st = dims_eval(layer->ctx, layer->desc, v->range, &layer->values, &range);
+    if (st || b->greatest < range)
+        return st;
+    const int32_t *index = b->copy;
+    int64_t at = 0;
+    while (index[at] < range)
+        at++;
+    return layer_error(layer, MP_INVALID, "%s: element %lld is %d, but must be in 0..%lld%s", v->name, (long long)at, index[at],
+                       (long long)range - 1, v->none ? " or -1" : "");
+}
+
+/* All that the code reads. */
+static mp_status check_bound(mp_layer *layer)
+{
+    const desc_program *d = desc_find_program(layer->desc, DESC_FORWARD);
+    for (uint32_t k = 0; k < d->n_buffers; k++)
+        if (d->buffers[k].kind == BUF_INPUT && !layer->inputs[d->buffers[k].index].bound)
+            return layer_error(layer, MP_USAGE, "%s is not bound", layer->desc->inputs[d->buffers[k].index].name);
+    return MP_OK;
+}
+
+static mp_status check_tensors(mp_layer *layer, const prepared *p)
+{
+    const desc_layer *l = layer->desc;
+    mp_status st = MP_OK;
+    for (uint32_t i = 0; i < l->n_inputs && !st; i++) {
+        st = check_rows(layer, p, &l->inputs[i], &layer->inputs[i]);
+        if (!st)
+            st = check_range(layer, &l->inputs[i], &layer->inputs[i]);
+    }
+    for (uint32_t i = 0; i < l->n_outputs && !st; i++)
+        st = check_rows(layer, p, &l->outputs[i], &layer->outputs[i]);
+    return st;
+}
+
+/* ---- Code ------------------------------------------------------------------------------------------------------- */
+
+/* The code for exactly these values, if there can be one. */
+static mp_module *specialised(mp_layer *layer)
+{
+    const desc_layer *l = layer->desc;
+    if (!layer->mod->source.specialise)
+        return NULL;
+    int64_t *dims = mem_array(layer->ctx, l->n_statics, sizeof *dims, "values of dims");
+    double *reals = mem_array(layer->ctx, l->n_statics, sizeof *reals, "values of dims");
+    bool all = dims && reals;
+    for (uint32_t i = 0; all && i < l->n_statics; i++) {
+        const desc_static *s = &l->statics[i];
+        bool known = s->symbol != DESC_NONE && layer->values.known[s->symbol];
+        reals[i] = s->real ? layer->reals[i] : 0;
+        dims[i] = s->real ? 0 : known ? layer->values.value[s->symbol] : layer->plain_dims[i];
+        if (!s->real && dims[i] < 1 && s->symbol == DESC_NONE)      /* in no shape: any value does */
+            dims[i] = s->has_default && s->dim > 0 ? s->dim : 1;
+        all = s->real || dims[i] > 0;
+    }
+    mp_module *m = all ? module_specialised(layer->mod, layer->number, dims, reals) : NULL;
+    mem_array_free(layer->ctx, dims, l->n_statics, sizeof *dims);
+    mem_array_free(layer->ctx, reals, l->n_statics, sizeof *reals);
+    return m;
+}
+
+/* Values of the slots of p->program, by the symbols' names, and of the real static arguments. */
+static mp_status fill_slots(mp_layer *layer, prepared *p)
+{
+    const desc_layer *l = p->desc;
+    dim_values v;
+    if (!dim_values_make(layer->ctx, l->n_symbols, &v))
+        return MP_SYSTEM;
+    for (uint32_t s = 0; s < l->n_symbols; s++)
+        for (uint32_t t = 0; t < layer->desc->n_symbols; t++)
+            if (layer->values.known[t] && strcmp(l->symbols[s], layer->desc->symbols[t]) == 0) {
+                v.value[s] = layer->values.value[t];
+                v.known[s] = true;
+            }
+    mp_status st = MP_OK;
+    for (uint32_t i = 0; i < p->program->n_slots && !st; i++)
+        st = dims_eval(layer->ctx, l, p->program->slots[i], l == layer->desc ? &layer->values : &v, &p->dim[i]);
+    dim_values_free(layer->ctx, &v);
+    for (uint32_t i = 0; i < l->n_statics; i++)
+        for (uint32_t k = 0; k < layer->desc->n_statics; k++)
+            if (strcmp(l->statics[i].name, layer->desc->statics[k].name) == 0)
+                p->real[i] = layer->reals[k];
+    return st;
+}
+
+static void *zeros(mp_layer *layer, uint32_t n, size_t size)
+{
+    void *p = mem_array(layer->ctx, n, size, "the state of a layer");
+    if (p)
+        memset(p, 0, n * size);
+    return p;
+}
+
+static mp_status make_room(mp_layer *layer, prepared *p)
+{
+    const desc_program *d = p->program;
+    p->dim = zeros(layer, d->n_slots, sizeof *p->dim);
+    p->real = zeros(layer, p->desc->n_statics, sizeof *p->real);
+    p->step = zeros(layer, d->n_loops, sizeof *p->step);
+    p->loops = zeros(layer, d->n_loops, sizeof *p->loops);
+    p->loop_start = zeros(layer, d->n_loops, sizeof *p->loop_start);
+    p->loop_end = zeros(layer, d->n_loops, sizeof *p->loop_end);
+    p->rows = zeros(layer, d->n_buffers, sizeof *p->rows);
+    p->bytes = zeros(layer, d->n_buffers, sizeof *p->bytes);
+    p->base = zeros(layer, d->n_buffers, sizeof *p->base);
+    p->now = zeros(layer, d->n_buffers, sizeof *p->now);
+    p->kept = zeros(layer, d->n_buffers, sizeof *p->kept);
+    p->offset = zeros(layer, d->n_buffers, sizeof *p->offset);
+    p->launches = zeros(layer, d->n_kernels, sizeof *p->launches);
+    p->pairs = zeros(layer, d->n_pairs, sizeof *p->pairs);
+    p->feeds = zeros(layer, d->n_buffers, sizeof *p->feeds);
+    p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
+    return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->base &&
+           p->now && p->kept && p->offset && p->launches && p->pairs && p->feeds && p->drains ? MP_OK : MP_SYSTEM;
+}
+
+void prepared_free(mp_context *ctx, prepared *p)
+{
+    if (!p)
+        return;
+    const desc_program *d = p->program;
+    tensors_free(ctx, p);
+    pairs_free(ctx, p);
+    for (uint32_t i = 0; p->launches && i < d->n_kernels; i++)
+        if (p->launches[i].kernel)
+            launch_free(ctx, &p->launches[i]);
+    for (uint32_t i = 0; p->kept && i < d->n_buffers; i++)
+        mem_free(ctx, p->kept[i], p->bytes[i]);
+    mem_array_free(ctx, p->dim, d->n_slots, sizeof *p->dim);
+    mem_array_free(ctx, p->real, p->desc->n_statics, sizeof *p->real);
+    mem_array_free(ctx, p->step, d->n_loops, sizeof *p->step);
+    mem_array_free(ctx, p->loops, d->n_loops, sizeof *p->loops);
+    mem_array_free(ctx, p->loop_start, d->n_loops, sizeof *p->loop_start);
+    mem_array_free(ctx, p->loop_end, d->n_loops, sizeof *p->loop_end);
+    mem_array_free(ctx, p->rows, d->n_buffers, sizeof *p->rows);
+    mem_array_free(ctx, p->bytes, d->n_buffers, sizeof *p->bytes);
+    mem_array_free(ctx, p->base, d->n_buffers, sizeof *p->base);
+    mem_array_free(ctx, p->now, d->n_buffers, sizeof *p->now);
+    mem_array_free(ctx, p->kept, d->n_buffers, sizeof *p->kept);
+    mem_array_free(ctx, p->offset, d->n_buffers, sizeof *p->offset);
+    mem_array_free(ctx, p->launches, d->n_kernels, sizeof *p->launches);
+    mem_array_free(ctx, p->pairs, d->n_pairs, sizeof *p->pairs);
+    mem_array_free(ctx, p->feeds, d->n_buffers, sizeof *p->feeds);
+    mem_array_free(ctx, p->drains, d->n_buffers, sizeof *p->drains);
+    mem_free(ctx, p->own, p->own_bytes);
+    mp_graph *g = p->graph;
+    mem_free(ctx, p, sizeof *p);
+    graph_release(g);
+}
+
+/* ---- Buffers ---------------------------------------------------------------------------------------------------- */
+
+static mp_status work_bytes(mp_layer *layer, prepared *p, uint32_t k)
+{
+    const desc_buffer *b = &p->program->buffers[k];
+    int64_t elems = desc_size_value(&b->elems, p->dim);
+    size_t row;
+    p->rows[k] = prepared_rows(p, b->rows);
+    if (!mem_size(elems, desc_elem_size(b->type), &row) || !mem_size(p->rows[k], row, &p->bytes[k]))
+        return layer_error(layer, MP_INVALID, "%lld rows of %lld elements (%s) are too large", (long long)p->rows[k],
+                           (long long)elems, b->name);
+    return MP_OK;
+}
+
+static mp_status prepare_buffers(prepared *p)
+{
+    const desc_program *d = p->program;
+    for (uint32_t k = 0; k < d->n_buffers; k++) {
+        const desc_buffer *b = &d->buffers[k];
+        p->rows[k] = prepared_rows(p, b->rows);
+        if (b->kind != BUF_GRAPH)
+            continue;
+        const void *array;
+        mp_status st = graph_array(p->graph, (mp_graph_array)b->index, &array);
+        if (st)
+            return st;
+        p->base[k] = (void *)(uintptr_t)array;
+    }
+    return MP_OK;
+}
+
+static void find_loops(prepared *p)
+{
+    for (uint32_t i = 0; i < p->program->n_steps; i++) {
+        const desc_step *s = &p->program->steps[i];
+        if (s->kind == STEP_LOOP)
+            p->loop_start[s->a] = i;
+        if (s->kind == STEP_END)
+            p->loop_end[s->a] = i;
+    }
+}
+
+/* ---- Steps that are done beforehand ----------------------------------------------------------------------------- */
+
+static mp_status launch_now(mp_layer *layer, prepared *p, uint32_t kernel)
+{
+    mp_context *ctx = layer->ctx;
+    mp_status st = fiber_prepare(layer, p, kernel);
+    if (st)
+        return st;
+    const launch *l = &p->launches[kernel];
+    size_t states, scratch;
+    if (!launch_states(l, &states) || !mem_size(pool_threads(ctx->pool), l->scratch_bytes, &scratch))
+        return layer_error(layer, MP_SYSTEM, "the scratch of kernel %s is too large", l->kernel->name);
+    launch_memory m = { mem_alloc(ctx, states), mem_alloc(ctx, scratch), l->scratch_bytes };
+    if (m.states && m.scratch)
+        launch_run(ctx, l, &p->args, &m);
+    else
+        st = error_memory(ctx, states + scratch, "the scratch of a kernel");
+    mem_free(ctx, m.states, states);
+    mem_free(ctx, m.scratch, scratch);
+    return st;
+}
+
+/* What a step before the call writes first is kept until the layer is prepared anew. */
+static mp_status keep_buffers(mp_layer *layer, prepared *p, uint32_t step)
+{
+    for (uint32_t k = 0; k < p->program->n_buffers; k++) {
+        const desc_buffer *b = &p->program->buffers[k];
+        if (b->kind != BUF_WORK || b->first != step)
+            continue;
+        mp_status st = work_bytes(layer, p, k);
+        if (st)
+            return st;
+        p->kept[k] = p->base[k] = mem_zalloc(layer->ctx, p->bytes[k]);
+        if (!p->kept[k])
+            return error_memory(layer->ctx, p->bytes[k], b->name);
+    }
+    return MP_OK;
+}
+
+static mp_status run_beforehand(mp_layer *layer, prepared *p)
+{
+    const desc_program *d = p->program;
+    mp_status st = MP_OK;
+    for (uint32_t i = 0; i < d->n_steps && !st; i++) {
+        if (!d->steps[i].at_prepare)
+            continue;
+        st = keep_buffers(layer, p, i);
+        memcpy(p->now, p->base, d->n_buffers * sizeof *p->base);
+        if (!st)
+            st = d->steps[i].kind == STEP_PAIRS ? pairs_make(layer, p, d->steps[i].a) : launch_now(layer, p, d->steps[i].a);
+    }
+    return st;
+}
+
+/* Buffers and launches of the call; pairs that were made beforehand have their final numbers now. */
+static mp_status prepare_call(mp_layer *layer, prepared *p)
+{
+    const desc_program *d = p->program;
+    mp_status st = MP_OK;
+    for (uint32_t k = 0; k < d->n_buffers && !st; k++)
+        if (d->buffers[k].kind == BUF_WORK && !p->kept[k])
+            st = work_bytes(layer, p, k);
+    for (uint32_t i = 0; i < d->n_steps && !st; i++)
+        if (d->steps[i].kind == STEP_LAUNCH && !p->launches[d->steps[i].a].kernel)
+            st = fiber_prepare(layer, p, d->steps[i].a);
+    return st ? st : layout_workspace(layer, p);
+}
+
+/* ---- All of it -------------------------------------------------------------------------------------------------- */
+
+static mp_status prepare_values(mp_layer *layer, prepared *p)
+{
+    const desc_layer *l = layer->desc;
+    int64_t *in = zeros(layer, l->n_inputs, sizeof *in), *out = zeros(layer, l->n_outputs, sizeof *out);
+    mp_status st = in && out ? MP_OK : MP_SYSTEM;
+    for (uint32_t i = 0; i < l->n_inputs && !st; i++)
+        if (layer->inputs[i].bound)
+            st = count_elems(layer, &l->inputs[i], &in[i]);
+    for (uint32_t i = 0; i < l->n_outputs && !st; i++)
+        st = count_elems(layer, &l->outputs[i], &out[i]);
+    if (!st)
+        st = fill_slots(layer, p);
+    if (!st)
+        st = prepare_buffers(p);
+    if (!st)
+        st = tensors_prepare(layer, p, in, out);
+    mem_array_free(layer->ctx, in, l->n_inputs, sizeof *in);
+    mem_array_free(layer->ctx, out, l->n_outputs, sizeof *out);
+    return st;
+}
+
+/* Shapes of outputs for mp_output. */
+static void set_output_shapes(mp_layer *layer, const prepared *p)
+{
+    const desc_layer *l = layer->desc;
+    for (uint32_t i = 0; i < l->n_outputs; i++) {
+        const desc_value *v = &l->outputs[i];
+        int64_t *shape = layer->own[i].shape;
+        int at = 0;
+        if (desc_value_has_rows(v))
+            shape[at++] = prepared_rows(p, (mp_rows){ v->rows, 0 });
+        for (uint32_t k = 0; k < v->rank; k++)
+            desc_dim_eval(&l->dims[v->dims[k]], layer->values.value, layer->values.known, &shape[at++]);
+    }
+}
+
+static mp_status prepare_all(mp_layer *layer, mp_graph *g)
+{
+    mp_status st = check_bound(layer);
+    if (!st)
+        st = settle_dims(layer);
+    if (!st)
+        st = check_needs(layer, g);
+    if (st)
+        return st;
+    prepared *p = mem_zalloc(layer->ctx, sizeof *p);
+    if (!p)
+        return error_memory(layer->ctx, sizeof *p, "the state of a layer");
+    graph_retain(g);
+    p->graph = g;
+    mp_module *special = specialised(layer), *mod = special ? special : layer->mod;
+    p->desc = special ? &special->desc->layers[0] : layer->desc;
+    p->program = desc_find_program(p->desc, DESC_FORWARD);
+    p->entries = mod->kernels;
+    layer->prepared = p;
+    st = check_tensors(layer, p);
+    if (!st)
+        st = make_room(layer, p);
+    if (st)
+        return st;
+    p->args = (mp_kargs){ .buf = p->now, .dim = p->dim, .real = p->real, .step = p->step };
+    find_loops(p);
+    st = prepare_values(layer, p);
+    if (!st)
+        st = pairs_prepare(layer, p);
+    if (!st)
+        st = run_beforehand(layer, p);
+    if (!st)
+        st = prepare_call(layer, p);
+    if (!st)
+        set_output_shapes(layer, p);
+    for (uint32_t i = 0; i < p->program->n_loops; i++)
+        p->loops[i].change = NAN;
+    return st;
+}
+
+mp_status layer_prepare(mp_layer *layer, mp_graph *g)
+{
+    prepared *p = layer->prepared;
+    if (p && p->graph == g && layer->stale != STALE_ALL) {
+        bool fits = true;
+        mp_status st = layer->stale == STALE_TENSORS ? tensors_refresh(layer, p, &fits) : MP_OK;
+        if (st)
+            return st;
+        if (fits) {
+            layer->stale = STALE_NOTHING;
+            return MP_OK;
+        }
+    }
+    if (!desc_find_program(layer->desc, DESC_FORWARD))
+        return layer_error(layer, MP_UNSUPPORTED, "this module has no code for it");
+    prepared_free(layer->ctx, p);
+    layer->prepared = NULL;
+    layer->ran = false;
+    mp_status st = prepare_all(layer, g);
+    if (st) {
+        prepared_free(layer->ctx, layer->prepared);
+        layer->prepared = NULL;
+        layer->stale = STALE_ALL;
+        return st;
+    }
+    layer->stale = STALE_NOTHING;
+    return MP_OK;
+}
+
+mp_status layer_place(mp_layer *layer)
+{
+    prepared *p = layer->prepared;
+    char *at = layer->workspace;
+    if (at && layer->workspace_bytes < p->workspace_bytes)
+        return layer_error(layer, MP_USAGE, "the workspace has %zu bytes, but %zu are needed", layer->workspace_bytes,
+                           p->workspace_bytes);
+    if (!at && !p->own) {
+        p->own = mem_alloc(layer->ctx, p->workspace_bytes);
+        if (!p->own)
+            return error_memory(layer->ctx, p->workspace_bytes, "the workspace");
+        p->own_bytes = p->workspace_bytes;
+    } else if (at && p->own) {
+        mem_free(layer->ctx, p->own, p->own_bytes);
+        p->own = NULL;
+    }
+    at = at ? at : p->own;
+    for (uint32_t k = 0; k < p->program->n_buffers; k++)
+        if (p->offset[k] != SIZE_MAX)
+            p->base[k] = at + p->offset[k];
+    p->memory = (launch_memory){ at + p->states_at, at + p->scratch_at, p->scratch_stride };
+    return MP_OK;
+}

@@ -1,0 +1,114 @@
+/*
+ * What a layer needs to run on one graph: values of the dims, pointers of the buffers, launches with their cuts, pair
+ * structures, copies of tensors that kernels cannot read as they are, and the layout of the workspace. Made by
+ * layer_prepare; a call (exec.c) allocates nothing.
+ */
+#ifndef RUNTIME_PREPARE_H
+#define RUNTIME_PREPARE_H
+
+#include "runtime/fiber.h"
+#include "runtime/launch.h"
+#include "runtime/layer.h"
+
+/* A pair structure; `builder` is kept where the index is computed in the call. */
+typedef struct pair_state {
+    const desc_pairs *desc;
+    pair_index index;
+    pair_builder *builder;
+    int64_t *by_ptr, *by_order;     /* pairs by index, where something asks for them; [n_indices + 1], [room_pairs] */
+    bool by_index;                  /* something asks for them */
+    bool made;                      /* by prepare: index.n_pairs is final */
+    const int64_t *base_ptr;        /* the fiber's offsets */
+    int64_t whole[2];
+    graph_positions place;          /* of a member in the index buffer */
+} pair_state;
+
+/* Rows between the edge list's order and the walk order. */
+typedef enum row_order { ORDER_AS_IS, ORDER_TO_WALK, ORDER_FROM_WALK } row_order;
+
+/* An input's way into a buffer. */
+typedef struct feed {
+    uint32_t buffer, input;
+    bool convert;                   /* type or strides differ: packed first */
+    row_order order;
+    bool once;                      /* contents never change: done by prepare */
+    void *packed, *ordered;
+    size_t bytes;                   /* of each */
+} feed;
+
+/* An output's way out of a buffer. */
+typedef struct drain {
+    uint32_t buffer, output;
+    bool convert;                   /* into the caller's tensor, from `ordered` or `staged` */
+    row_order order;
+    bool overlaps;                  /* the caller's tensor shares memory with another: written at the end */
+    void *staged, *ordered;
+    size_t bytes;
+} drain;
+
+typedef struct loop_state { int64_t steps; double change; } loop_state;
+
+struct prepared {
+    mp_graph *graph;
+    const desc_layer *desc;         /* of the code that runs: the layer's, or a specialised one's */
+    const desc_program *program;
+    const mp_kernel_entry *entries;
+    graph_positions eid;            /* walk order -> edge list; set where something is permuted */
+    int64_t *dim;                   /* by slot */
+    double *real;                   /* by static of `desc` */
+    int64_t *step;                  /* by loop */
+    loop_state *loops;
+    uint32_t *loop_start, *loop_end;        /* by loop: its STEP_LOOP, its STEP_END */
+    int64_t *rows;                  /* by buffer */
+    size_t *bytes;                  /* by buffer, where it has memory of its own size */
+    void **base, **now;             /* by buffer: its memory; `now` follows the swaps of a call */
+    void **kept;                    /* by buffer: memory of what is computed by prepare */
+    size_t *offset;                 /* by buffer: in the workspace; SIZE_MAX: not there */
+    launch *launches;               /* by kernel */
+    pair_state *pairs;
+    feed *feeds;
+    drain *drains;
+    uint32_t n_feeds, n_drains;
+    size_t states_at, scratch_at, scratch_stride, workspace_bytes;
+    void *own;                      /* workspace, where the caller gave none */
+    size_t own_bytes;
+    launch_memory memory;
+    mp_kargs args;
+};
+
+/* Makes layer->prepared for this graph, or refreshes it, as far as it is stale. The workspace is not yet there. */
+mp_status layer_prepare(mp_layer *layer, mp_graph *g);
+/* The workspace: the caller's or one of the layer's, and with it the last pointers. */
+mp_status layer_place(mp_layer *layer);
+void prepared_free(mp_context *ctx, prepared *p);
+
+/* ---- for the files that prepare --------------------------------------------------------------------------------- */
+
+/* How many rows; of pairs that are not made yet the most there can be. */
+int64_t prepared_rows(const prepared *p, mp_rows rows);
+
+/* tensors.c: the ways of inputs and outputs. `fits` false: a refreshed pointer needs what was not prepared. */
+mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems, const int64_t *out_elems);
+mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits);
+void tensors_feed(mp_layer *layer, prepared *p, bool once);      /* copies, once ones or each call's */
+void tensors_drain(mp_layer *layer, prepared *p);
+void tensors_free(mp_context *ctx, prepared *p);
+
+/* layout.c: where buffers lie in the workspace, by the steps between which they are alive. */
+mp_status layout_workspace(mp_layer *layer, prepared *p);
+
+/* pairs.c */
+mp_status pairs_prepare(mp_layer *layer, prepared *p);           /* bases; room for those built in calls */
+mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i);  /* by prepare, exactly as large as needed */
+void pairs_run(mp_context *ctx, prepared *p, uint32_t i);        /* in a call: then dependent launches are cut again */
+void pairs_free(mp_context *ctx, prepared *p);
+
+/* fibers.c: whose members a launch walks. */
+typedef struct fiber_rows { int64_t n_rows, n_members; const int64_t *ptr; } fiber_rows;
+/* Rows of a fiber of the graph itself (no pairs). `whole` is room for the offsets of a single row. */
+mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_rows *out);
+mp_status fiber_prepare(mp_layer *layer, prepared *p, uint32_t kernel);      /* sizes, room, the cut */
+void fiber_recut(prepared *p, uint32_t kernel);                             /* after its pairs were built in a call */
+bool fiber_depends(const desc_kernel *k, uint32_t pairs);                    /* on this pair structure */
+
+#endif

@@ -1,0 +1,302 @@
+/*
+ * The ways of tensors into and out of the buffers of a program. A tensor of the buffer's type, compact and in its order
+ * of rows, is used where it lies. Otherwise there is a copy: packed (type, strides), then ordered (edge list or walk
+ * order). Outputs go the same way backwards, after the last kernel.
+ */
+#include "runtime/prepare.h"
+
+#include <string.h>
+#include "runtime/convert.h"
+
+enum { ORDER_PART = 4096 };         /* rows that a thread moves at a time */
+
+static tensor_type type_of_elem(uint32_t e)
+{
+    static const tensor_type of[DESC_ELEMS] = {
+        [DESC_F64] = TENSOR_F64, [DESC_F32] = TENSOR_F32, [DESC_F16] = TENSOR_F16, [DESC_BF16] = TENSOR_BF16,
+        [DESC_I64] = TENSOR_I64, [DESC_I32] = TENSOR_I32, [DESC_BOOL] = TENSOR_BOOL,
+    };
+    return of[e];
+}
+
+/* ---- Order of rows ---------------------------------------------------------------------------------------------- */
+
+typedef struct reorder {
+    graph_positions eid;
+    bool to_walk;
+    const char *from;
+    char *to;
+    size_t row;                     /* bytes */
+    int64_t n;
+} reorder;
+
+static void reorder_part(void *arg, int64_t part, int thread)
+{
+    (void)thread;
+    const reorder *r = arg;
+    int64_t end = (part + 1) * ORDER_PART < r->n ? (part + 1) * ORDER_PART : r->n;
+    for (int64_t k = part * ORDER_PART; k < end; k++) {
+        int64_t e = graph_position(r->eid, k);
+        memcpy(r->to + (size_t)(r->to_walk ? k : e) * r->row, r->from + (size_t)(r->to_walk ? e : k) * r->row, r->row);
+    }
+}
+
+static void reorder_rows(mp_context *ctx, const prepared *p, row_order order, const void *from, void *to, size_t bytes)
+{
+    int64_t n = p->graph->n_edges;
+    if (!n || !bytes)
+        return;
+    reorder r = { p->eid, order == ORDER_TO_WALK, from, to, bytes / (size_t)n, n };
+    pool_run(ctx->pool, (n + ORDER_PART - 1) / ORDER_PART, reorder_part, &r);
+}
+
+static bool is_identity(graph_positions p)
+{
+    return !p.i32 && !p.i64;
+}
+
+/* From the tensor's order to the buffer's. */
+static mp_status order_between(prepared *p, const desc_buffer *b, const binding *t, row_order *out)
+{
+    *out = ORDER_AS_IS;
+    bool walk = t->flags & MP_WALK_ORDER;
+    if (b->rows.kind != ROWS_EDGES || walk == b->walk_order)
+        return MP_OK;
+    const graph_rows *in;
+    mp_status st = graph_in(p->graph, &in);
+    if (st)
+        return st;
+    p->eid = in->eid;
+    if (!is_identity(in->eid))
+        *out = walk ? ORDER_FROM_WALK : ORDER_TO_WALK;
+    return MP_OK;
+}
+
+/* ---- Inputs ----------------------------------------------------------------------------------------------------- */
+
+static void *direct(const binding *b)
+{
+    return b->copy ? b->copy : tensor_data(&b->t);
+}
+
+static mp_status room(mp_layer *layer, const char *name, size_t bytes, void **out)
+{
+    *out = mem_alloc(layer->ctx, bytes);
+    return *out ? MP_OK : error_memory(layer->ctx, bytes, name);
+}
+
+static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
+{
+    const desc_buffer *b = &p->program->buffers[k];
+    const binding *t = &layer->inputs[b->index];
+    const char *name = layer->desc->inputs[b->index].name;
+    if (!t->bound)
+        return layer_error(layer, MP_USAGE, "%s is not bound", name);
+    feed f = { .buffer = k, .input = b->index, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
+    f.convert = !t->copy && (t->type != type_of_elem(b->type) || !t->compact);
+    mp_status st = order_between(p, b, t, &f.order);
+    if (st)
+        return st;
+    p->base[k] = direct(t);
+    if (!f.convert && f.order == ORDER_AS_IS)
+        return MP_OK;
+    if (f.convert)
+        st = room(layer, name, f.bytes, &f.packed);
+    if (!st && f.order != ORDER_AS_IS)
+        st = room(layer, name, f.bytes, &f.ordered);
+    p->feeds[p->n_feeds++] = f;
+    p->base[k] = f.ordered ? f.ordered : f.packed;
+    return st;
+}
+
+void tensors_feed(mp_layer *layer, prepared *p, bool once)
+{
+    for (uint32_t i = 0; i < p->n_feeds; i++) {
+        const feed *f = &p->feeds[i];
+        if (f->once != once)
+            continue;
+        const binding *t = &layer->inputs[f->input];
+        const void *from = direct(t);
+        if (f->convert) {
+            convert_in(layer->ctx, &t->t, type_of_elem(p->program->buffers[f->buffer].type), f->packed);
+            from = f->packed;
+        }
+        if (f->order != ORDER_AS_IS)
+            reorder_rows(layer->ctx, p, f->order, from, f->ordered, f->bytes);
+    }
+}
+
+/* ---- Outputs ---------------------------------------------------------------------------------------------------- */
+
+typedef struct range { const char *lo, *hi; } range;
+
+static range range_of(const binding *b)
+{
+    const char *at = tensor_data(&b->t);
+    range r = { at, at };
+    if (!tensor_count(&b->t))
+        return (range){ NULL, NULL };
+    int64_t size = (int64_t)tensor_type_size(b->type);
+    for (int i = 0; i < b->t.ndim; i++) {
+        int64_t reach = (b->t.shape[i] - 1) * tensor_stride(&b->t, i) * size;
+        if (reach > 0)
+            r.hi += reach;
+        else
+            r.lo += reach;
+    }
+    r.hi += size;
+    return r;
+}
+
+static bool overlap(range a, range b)
+{
+    return a.lo < b.hi && b.lo < a.hi;
+}
+
+/* Does an output's tensor share memory with what the kernels read where it lies, or with another output? */
+static bool shares_memory(const mp_layer *layer, uint32_t output)
+{
+    const desc_layer *l = layer->desc;
+    range mine = range_of(&layer->outputs[output]);
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        if (layer->inputs[i].bound && !layer->inputs[i].copy && overlap(mine, range_of(&layer->inputs[i])))
+            return true;
+    for (uint32_t i = 0; i < l->n_outputs; i++)
+        if (i != output && layer->outputs[i].bound && overlap(mine, range_of(&layer->outputs[i])))
+            return true;
+    return false;
+}
+
+static mp_status refuse_same_memory(mp_layer *layer)
+{
+    const desc_layer *l = layer->desc;
+    for (uint32_t i = 0; i < l->n_outputs; i++)
+        for (uint32_t j = 0; j < i; j++) {
+            const binding *a = &layer->outputs[i], *b = &layer->outputs[j];
+            if (a->bound && b->bound && a->compact && b->compact && overlap(range_of(a), range_of(b)))
+                return layer_error(layer, MP_INVALID, "the outputs %s and %s are bound to the same memory",
+                                   l->outputs[j].name, l->outputs[i].name);
+        }
+    return MP_OK;
+}
+
+/* Memory of the layer's for an output that is not bound. */
+static mp_status own_memory(mp_layer *layer, uint32_t output, size_t bytes)
+{
+    own_output *own = &layer->own[output];
+    if (own->data && own->bytes >= bytes)
+        return MP_OK;
+    mem_free(layer->ctx, own->data, own->bytes);
+    own->bytes = 0;
+    mp_status st = room(layer, layer->desc->outputs[output].name, bytes, &own->data);
+    if (!st)
+        own->bytes = bytes;
+    return st;
+}
+
+static mp_status prepare_output(mp_layer *layer, prepared *p, uint32_t k)
+{
+    const desc_buffer *b = &p->program->buffers[k];
+    const binding *t = &layer->outputs[b->index];
+    const char *name = layer->desc->outputs[b->index].name;
+    drain d = { .buffer = k, .output = b->index, .bytes = p->bytes[k] };
+    mp_status st = order_between(p, b, t, &d.order);
+    if (d.order != ORDER_AS_IS)             /* the way out is the other way round */
+        d.order = d.order == ORDER_TO_WALK ? ORDER_FROM_WALK : ORDER_TO_WALK;
+    if (!st && !t->bound)
+        st = own_memory(layer, b->index, d.bytes);
+    if (st)
+        return st;
+    d.convert = t->bound && (t->type != type_of_elem(b->type) || !t->compact);
+    d.overlaps = t->bound && shares_memory(layer, b->index);
+    if (!d.convert && !d.overlaps && d.order == ORDER_AS_IS) {
+        p->base[k] = t->bound ? tensor_data(&t->t) : layer->own[b->index].data;
+        return MP_OK;
+    }
+    st = room(layer, name, d.bytes, &d.staged);
+    if (!st && d.convert && d.order != ORDER_AS_IS)
+        st = room(layer, name, d.bytes, &d.ordered);
+    p->drains[p->n_drains++] = d;
+    p->base[k] = d.staged;
+    return st;
+}
+
+void tensors_drain(mp_layer *layer, prepared *p)
+{
+    for (uint32_t i = 0; i < p->n_drains; i++) {
+        const drain *d = &p->drains[i];
+        const binding *t = &layer->outputs[d->output];
+        void *to = t->bound ? tensor_data(&t->t) : layer->own[d->output].data;
+        const void *from = d->staged;
+        if (d->order != ORDER_AS_IS) {
+            void *ordered = d->convert ? d->ordered : to;
+            reorder_rows(layer->ctx, p, d->order, from, ordered, d->bytes);
+            from = ordered;
+        }
+        if (d->convert)
+            convert_out(layer->ctx, from, type_of_elem(p->program->buffers[d->buffer].type), &t->t);
+        else if (from != to && d->bytes)
+            memcpy(to, from, d->bytes);
+    }
+}
+
+/* ---- All of them ------------------------------------------------------------------------------------------------ */
+
+mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems, const int64_t *out_elems)
+{
+    const desc_program *d = p->program;
+    mp_status st = refuse_same_memory(layer);
+    for (uint32_t k = 0; k < d->n_buffers && !st; k++) {
+        const desc_buffer *b = &d->buffers[k];
+        if (b->kind != BUF_INPUT && b->kind != BUF_OUTPUT)
+            continue;
+        int64_t elems = desc_size_value(&b->elems, p->dim);
+        bool input = b->kind == BUF_INPUT;
+        if (elems != (input ? in_elems : out_elems)[b->index] && (!input || layer->inputs[b->index].bound))
+            return layer_error(layer, MP_INVALID, "the module is damaged: buffer %s has %lld elements a row", b->name,
+                               (long long)elems);
+        if (!mem_size(p->rows[k], (size_t)elems * desc_elem_size(b->type), &p->bytes[k]))
+            return layer_error(layer, MP_INVALID, "%s is too large", b->name);
+        st = input ? prepare_input(layer, p, k) : prepare_output(layer, p, k);
+    }
+    if (!st)
+        tensors_feed(layer, p, true);
+    return st;
+}
+
+mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
+{
+    *fits = true;
+    mp_status st = refuse_same_memory(layer);
+    if (st)
+        return st;
+    for (uint32_t k = 0; k < p->program->n_buffers; k++) {
+        const desc_buffer *b = &p->program->buffers[k];
+        bool staged = false;
+        for (uint32_t i = 0; i < p->n_feeds; i++)
+            staged |= p->feeds[i].buffer == k;
+        for (uint32_t i = 0; i < p->n_drains; i++)
+            staged |= p->drains[i].buffer == k;
+        if (staged)
+            continue;
+        if (b->kind == BUF_INPUT)
+            p->base[k] = direct(&layer->inputs[b->index]);
+        if (b->kind == BUF_OUTPUT && layer->outputs[b->index].bound) {
+            p->base[k] = tensor_data(&layer->outputs[b->index].t);
+            *fits &= !shares_memory(layer, b->index);
+        }
+    }
+    return MP_OK;
+}
+
+void tensors_free(mp_context *ctx, prepared *p)
+{
+    for (uint32_t i = 0; i < p->n_feeds; i++) {
+        mem_free(ctx, p->feeds[i].packed, p->feeds[i].bytes);
+        mem_free(ctx, p->feeds[i].ordered, p->feeds[i].bytes);
+    }
+    for (uint32_t i = 0; i < p->n_drains; i++) {
+        mem_free(ctx, p->drains[i].staged, p->drains[i].bytes);
+        mem_free(ctx, p->drains[i].ordered, p->drains[i].bytes);
+    }
+}
