@@ -45,10 +45,11 @@ int main(int argc, char **argv)
     static const struct {
         int64_t n, k;
     } shapes[] = {{64, 64}, {128, 128}, {16, 64}, {64, 16}, {8, 64}, {63, 65}, {256, 256}, {1, 64}};
-    float *a = calloc((size_t)rows * 256 + 64, 4), *b = calloc((size_t)rows * 256 + 64, 4), *c = calloc((size_t)rows * 256 + 64, 4);
+    int64_t room = (rows > 256 ? rows : 256) * 256 + 64;
+    float *a = calloc((size_t)room, 4), *b = calloc((size_t)room, 4), *c = calloc((size_t)room, 4);
     if (!a || !b || !c)
         return 1;
-    for (int64_t i = 0; i < rows * 256; i++)
+    for (int64_t i = 0; i < room; i++)
         a[i] = (float)(i % 17) - 8, b[i] = (float)(i % 13) - 6, c[i] = 0;
 
     printf("%-22s %9s %9s %9s   GF/s; code ms\n", "M x N x K", "known", "unknown", "BLAS");

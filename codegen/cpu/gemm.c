@@ -22,7 +22,7 @@ enum {
     L1_BYTES = 24 * 1024,       /* what B may take to be read whole for each tile of rows */
     L2_BYTES = 128 * 1024,      /* a block of A */
     PACK_ROWS = 40,             /* rows of C from which on a panel is worth a copy */
-    MOST_ROWS = 8, MOST_VECTORS = 4, UNROLL = 4,
+    MOST_ROWS = 8, MOST_VECTORS = 4,
 };
 
 typedef struct tile_shape {
@@ -35,6 +35,7 @@ typedef struct gemm_writer {
     const gemm_spec *s;
     int lanes;
     tile_shape tile;
+    int unroll;                 /* of k */
     LLVMValueRef a, lda, b, ldb, c, ldc, m, n, k;
     LLVMValueRef room;          /* on the stack, for a panel; NULL if none is ever packed */
 } gemm_writer;
@@ -196,14 +197,14 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
     if (w->s->kind == GEMM_TN) {
         run_k(w, p, acc, a_row, shift, none, kc, 1);
     } else if (LLVMIsAConstantInt(kc)) {
-        int64_t k = LLVMConstIntGetSExtValue(kc), main = k / UNROLL * UNROLL;
+        int64_t k = LLVMConstIntGetSExtValue(kc), main = k / w->unroll * w->unroll;
         if (main)
-            run_k(w, p, acc, a_row, shift, none, emit_i64(e, main), UNROLL);
+            run_k(w, p, acc, a_row, shift, none, emit_i64(e, main), w->unroll);
         if (main < k)
             run_k(w, p, acc, a_row, shift, emit_i64(e, main), kc, 1);
     } else {
-        LLVMValueRef main = emit_and(e, kc, emit_i64(e, -UNROLL));
-        run_k(w, p, acc, a_row, shift, none, main, UNROLL);
+        LLVMValueRef main = emit_and(e, kc, emit_i64(e, -w->unroll));
+        run_k(w, p, acc, a_row, shift, none, main, w->unroll);
         run_k(w, p, acc, a_row, shift, main, kc, 1);
     }
     for (int i = 0; i < rows * vectors; i++)
@@ -238,7 +239,7 @@ static void pack_rows(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValue
     emit_for_end(e, &k);
 }
 
-/* The same element by element, of B or its transpose; columns past the end repeat the last and are never stored. */
+/* The same element by element, where masked loads are slow: columns past the end repeat the last. */
 static void pack_elements(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
 {
     emitter *e = w->e;
@@ -249,12 +250,62 @@ static void pack_elements(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMV
     LLVMValueRef col = least(e, LLVMBuildNSWAdd(e->b, n0, j.i, ""), last);
     emit_loop k = emit_for_begin(e, emit_i64(e, 0), kc, 1);
     k.unroll = 4;
-    LLVMValueRef row = LLVMBuildNSWAdd(e->b, k0, k.i, "");
-    LLVMValueRef from = w->s->kind == GEMM_NT ? LLVMBuildNSWAdd(e->b, times(e, col, w->ldb), row, "")
-                                              : LLVMBuildNSWAdd(e->b, times(e, row, w->ldb), col, "");
+    LLVMValueRef from = LLVMBuildNSWAdd(e->b, times(e, LLVMBuildNSWAdd(e->b, k0, k.i, ""), w->ldb), col, "");
     LLVMValueRef to = LLVMBuildNSWAdd(e->b, times(e, k.i, emit_i64(e, width)), j.i, "");
     emit_store(e, t, emit_load(e, t, 1, at(w, w->b, from), NULL), at(w, w->room, to), NULL);
     emit_for_end(e, &k);
+    emit_for_end(e, &j);
+}
+
+/* n x n, in place: blocks of 1, 2, 4, ... off the diagonal change places (Eklundh 1972). */
+static void transpose(emitter *e, LLVMValueRef *v, int n)
+{
+    for (int b = 1; b < n; b *= 2)
+        for (int i = 0; i < n; i++) {
+            if (i & b)
+                continue;
+            LLVMValueRef upper[64], lower[64], x = v[i], y = v[i + b];
+            for (int j = 0; j < n; j++) {
+                upper[j] = emit_i32(e, j & b ? n + j - b : j);
+                lower[j] = emit_i32(e, j & b ? n + j : j + b);
+            }
+            v[i] = LLVMBuildShuffleVector(e->b, x, y, LLVMConstVector(upper, (unsigned)n), "");
+            v[i + b] = LLVMBuildShuffleVector(e->b, x, y, LLVMConstVector(lower, (unsigned)n), "");
+        }
+}
+
+/* The panel of B's transpose, by squares of lanes x lanes and what k leaves over; columns past the end repeat the
+ * last and are never stored. */
+static void pack_transposed(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
+{
+    enum { MOST_LANES = 16 };
+    emitter *e = w->e;
+    elem t = w->s->type;
+    int lanes = w->lanes;
+    LLVMValueRef last = plus(e, w->n, -1), width = emit_i64(e, (int64_t)p->vectors * lanes);
+    LLVMValueRef from[MOST_LANES], v[MOST_LANES];
+    emit_loop j = emit_for_begin(e, emit_i64(e, 0), width, lanes);
+    LLVMValueRef first = LLVMBuildNSWAdd(e->b, n0, j.i, "");
+    for (int i = 0; i < lanes; i++) {
+        LLVMValueRef col = least(e, plus(e, first, i), last);
+        from[i] = at(w, w->b, LLVMBuildNSWAdd(e->b, times(e, col, w->ldb), k0, ""));
+    }
+    LLVMValueRef whole = emit_and(e, kc, emit_i64(e, -lanes)), to = at(w, w->room, j.i);
+    emit_loop square = emit_for_begin(e, emit_i64(e, 0), whole, lanes);
+    for (int i = 0; i < lanes; i++)
+        v[i] = emit_load(e, t, lanes, at(w, from[i], square.i), NULL);
+    transpose(e, v, lanes);
+    for (int i = 0; i < lanes; i++)
+        emit_store(e, t, v[i], at(w, to, times(e, plus(e, square.i, i), width)), NULL);
+    emit_for_end(e, &square);
+    if (whole != kc) {              /* constants are unique: equal if k is a known multiple */
+        emit_loop rest = emit_for_begin(e, whole, kc, 1);
+        LLVMValueRef row = LLVMGetPoison(emit_type(e, t, lanes));
+        for (int i = 0; i < lanes; i++)
+            row = emit_set_lane(e, row, emit_load(e, t, 1, at(w, from[i], rest.i), NULL), i);
+        emit_store(e, t, row, at(w, to, times(e, rest.i, width)), NULL);
+        emit_for_end(e, &rest);
+    }
     emit_for_end(e, &j);
 }
 
@@ -277,7 +328,10 @@ static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m
         p.at = direct;
         p.ld = w->ldb;
     } else if (how == PACK_ALWAYS) {
-        pack_elements(w, &p, k0, kc, n0);
+        if (w->s->kind == GEMM_NT)
+            pack_transposed(w, &p, k0, kc, n0);
+        else
+            pack_elements(w, &p, k0, kc, n0);
         p.packed = true;
         p.at = w->room;
         p.ld = width;
@@ -387,6 +441,7 @@ LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
     w.k = s->k > 0 ? emit_i64(e, s->k) : emit_param(e, 8);
     w.lanes = cpu_target_lanes(e->target, (int)elem_size(s->type));
     w.tile = choose_tile(e->target, s->n, w.lanes);
+    w.unroll = e->target->isa == CPU_AARCH64 ? 2 : 4;       /* more would spill the rows' addresses there */
     bool ragged = s->n <= 0 || s->n % (w.tile.vectors * w.lanes) != 0;
     if (choose_packing(&w, false) != PACK_NEVER || choose_packing(&w, ragged) != PACK_NEVER)
         w.room = emit_local(e, emit_type(e, s->type, 1), k_block(s) * w.tile.vectors * w.lanes, 64);

@@ -16,15 +16,15 @@ static LLVMValueRef load_at(emitter *e, elem t, int lanes, LLVMValueRef base, LL
 
 static void *named(harness *h, const char *what, int lanes)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s_%d", what, lanes);
+    char name[96];
+    snprintf(name, sizeof name, "%.64s_%d", what, lanes);
     return harness_find(h, name);
 }
 
 static harness_map begin(harness *h, const char *what, int lanes)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s_%d", what, lanes);
+    char name[96];
+    snprintf(name, sizeof name, "%.64s_%d", what, lanes);
     return harness_map_begin(h, name, lanes);
 }
 

@@ -66,7 +66,7 @@ static void build_everything(harness *h, int lanes)
         x = emit_add(e, x, emit_gather(e, types[t], m.a, index, NULL));
         emit_store(e, types[t], x, emit_ptr(e, types[t], m.out, m.i), NULL);
         harness_map_end(h, &m);
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < 3 && lanes > 1; kind++) {
             gemm_spec s = {.type = types[t], .kind = (gemm_kind)kind, .n = kind == GEMM_NT ? 40 : 0, .accumulate = kind == GEMM_TN};
             LLVMSetLinkage(gemm_function(e, &s), LLVMExternalLinkage);
         }
