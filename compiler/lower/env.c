@@ -146,10 +146,10 @@ env *env_root(lowering *L)
     for (uint32_t i = 0; i < L->root->n_statics; i++) declare_static(L, e, i);
     for (uint32_t i = 0; i < L->root->n_statics; i++) {
         const sem_static *s = &L->root->statics[i];
-        if (s->real || s->fixed || !s->has_default) continue;
+        if (s->real || !s->has_default) continue;
         ir_static *st = &L->l->statics[i];
         int64_t value;
-        st->dim_default = env_dim(L, e, s->dim_default, s->where);
+        st->dim_default = s->fixed ? e->dims[i] : env_dim(L, e, s->dim_default, s->where);
         if (dim_is_const(L->l->dims, st->dim_default, &value)) st->value = (double)value;
     }
     return e;

@@ -108,7 +108,7 @@ ir_val as_type(lowering *L, ir_val v, ir_type t);                /* floating val
 ir_dom dom_for(lowering *L, sem_dom d);          /* NODE: where a node value lies when nothing says */
 lowered at_dst(lowering *L, lowered x);
 lowered at_src(lowering *L, lowered x, str name, span at);
-bool unify(lowering *L, sem_dom d, lowered *args, uint32_t n);   /* to one side; returns whether it depends on in_degree */
+bool unify(lowering *L, const sem_expr *e, lowered *args);       /* operands to one side; does one depend on in_degree? */
 lowered settle(lowering *L, const sem_sym *s, lowered x);        /* on the side that the name promises */
 lowered lower_end(lowering *L, const sem_expr *e, lowered x);    /* src.x dst.x graph.x */
 lowered lower_degree(lowering *L, const sem_expr *e);

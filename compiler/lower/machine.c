@@ -289,7 +289,7 @@ static lowered build(lowering *L, const item *it)
     case SEM_IN_DEGREE: case SEM_OUT_DEGREE: return lower_degree(L, e);
     default: break;
     }
-    const bool deg = unify(L, (sem_dom)e->dom, x, e->n_args);
+    const bool deg = unify(L, e, x);
     for (uint32_t i = 0; i < e->n_args; i++) a[i] = e->kind == SEM_EW || e->kind == SEM_TO_REAL ? x[i].v : as_type(L, x[i].v, t);
     ir_val v = {0};
     dim d;
@@ -346,6 +346,12 @@ static bool expr_step(lowering *L, uint32_t at, lowered *out)
             out->v = real_static(L, it.f, it.e->u.static_, arith_type(it.wide));
         }
         return true;
+    case SEM_INST_PARAM: {
+        const env *e = it.f->e;
+        for (uint32_t i = 0; i < it.e->u.param.n; i++) e = e->insts[it.e->u.param.path[i]->index];
+        out->v = env_param(e, it.e->u.param.sym);
+        return true;
+    }
     case SEM_GRAD:
         lower_fail(L, DIAG_LIMIT, it.e->at, "grad is not supported by this version");
         return false;

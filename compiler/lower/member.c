@@ -50,13 +50,13 @@ static str name_of(lowering *L, const sem_expr *e)
     return str_of(L->names, e->kind == SEM_IN_DEGREE ? "in_degree" : "this value");
 }
 
-bool unify(lowering *L, sem_dom d, lowered *args, uint32_t n)
+bool unify(lowering *L, const sem_expr *e, lowered *args)
 {
     bool deg = false, any_dst = false;
-    if (!sem_is_nodal(d)) return false;
-    for (uint32_t i = 0; i < n; i++) any_dst |= side_of(L, args[i].v) == SIDE_DST;
-    for (uint32_t i = 0; i < n; i++) {
-        if (d == SEM_SRC) args[i] = at_src(L, args[i], str_of(L->names, "this value"), L->l->builder->where);
+    if (!sem_is_nodal((sem_dom)e->dom)) return false;
+    for (uint32_t i = 0; i < e->n_args; i++) any_dst |= side_of(L, args[i].v) == SIDE_DST;
+    for (uint32_t i = 0; i < e->n_args; i++) {
+        if (e->dom == SEM_SRC) args[i] = at_src(L, args[i], name_of(L, e->args[i]), e->args[i]->at);
         else if (any_dst) args[i] = at_dst(L, args[i]);
         deg |= args[i].deg;
     }
@@ -109,10 +109,12 @@ ir_val lower_number_of(lowering *L, const sem_expr *e)
 /* ---- aggregates ---- */
 
 /* The members as they lie: of node values those on the destination side. */
-static ir_val members(lowering *L, sem_dom member, lowered x)
+static ir_val members(lowering *L, const sem_expr *e, lowered x, uint32_t arg)
 {
-    if (member == SEM_SRC) return at_src(L, x, str_of(L->names, "this value"), L->l->builder->where).v;
-    return sem_is_nodal(member) ? at_dst(L, x).v : x.v;
+    const sem_dom member = e->u.agg.member;
+    if (member != SEM_SRC) return sem_is_nodal(member) ? at_dst(L, x).v : x.v;
+    if (x.deg) ir_need_add(L->l, NEED_DEGREES, name_of(L, e->args[arg]), e->at);
+    return at_src(L, x, name_of(L, e->args[arg]), e->at).v;
 }
 
 static ir_val map_for(lowering *L, const sem_agg *g)
@@ -151,10 +153,10 @@ lowered lower_agg(lowering *L, const sem_expr *e, const lowered *args)
     const sem_agg *g = &e->u.agg;
     const ir_type t = arith_type(is_wide(e->type.elem));
     ir_val along = map_for(L, g), v = {0};
-    if (!g->no_value) v = members(L, g->member, args[0]);
+    if (!g->no_value) v = members(L, e, args[0], 0);
     if (!g->per) return (lowered){.v = aggregate(L, g->fn, v, along, t)};
 
-    ir_val index = in_domain(L, members(L, g->member, args[e->n_args - 1]), ir_at(l, along)->dom);
+    ir_val index = in_domain(L, members(L, e, args[e->n_args - 1], e->n_args - 1), ir_at(l, along)->dom);
     if (g->to == SEM_GLOBAL) {
         ir_val by = ir_map_index(l, index);
         return (lowered){.v = ir_unrows(l, in_domain(L, aggregate(L, g->fn, v, by, t), ir_cod(l, by)))};
@@ -168,9 +170,9 @@ lowered lower_softmax(lowering *L, const sem_expr *e, const lowered *args)
     ir_layer *l = L->l;
     const sem_agg *g = &e->u.agg;
     ir_val along = map_for(L, g);
-    ir_val v = in_domain(L, members(L, g->member, args[0]), ir_at(l, along)->dom);
+    ir_val v = in_domain(L, members(L, e, args[0], 0), ir_at(l, along)->dom);
     if (g->per) {
-        ir_val index = in_domain(L, members(L, g->member, args[1]), ir_at(l, along)->dom);
+        ir_val index = in_domain(L, members(L, e, args[1], 1), ir_at(l, along)->dom);
         along = g->to == SEM_GLOBAL ? ir_map_index(l, index) : ir_map_pair(l, index, along);
     }
     return (lowered){.v = ir_softmax(l, v, along)};

@@ -145,12 +145,12 @@ static sem_expr *inline_fn(checker *c, const ast_expr *e, const ast_item *it, ec
     fn_frame frame = {.fn = it, .up = c->fn, .call = e->span, .names = map_make(c->a)};
     frame.locals = NEW_N(c->a, local, n + it->fn.n_lets + 1);
     for (uint32_t i = 0; i < n; i++)
-        frame_add(c, &frame, &it->fn.params[i], check_expr(c, slot[i], natural_ctx(c, need_of(c, slot[i]), x)));
+        frame_add(c, &frame, &it->fn.params[i], check_expr(c, slot[i], natural_ctx(need_of(c, slot[i]), x)));
     const fn_frame *outer = c->fn;
     c->fn = &frame;
     for (uint32_t i = 0; i < it->fn.n_lets; i++) {
         const ast_let *l = &it->fn.lets[i];
-        frame_add(c, &frame, &l->name, check_expr(c, l->value, natural_ctx(c, need_of(c, l->value), x)));
+        frame_add(c, &frame, &l->name, check_expr(c, l->value, natural_ctx(need_of(c, l->value), x)));
     }
     sem_expr *r = it->fn.result ? check_expr(c, it->fn.result, x) : sem_bad(c, e);
     c->fn = outer;

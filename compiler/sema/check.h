@@ -106,7 +106,7 @@ bool sem_folds(sem_fn fn);
 enum { NEED_EDGE = 1, NEED_NODE = 2, NEED_FROM_SRC = 4, NEED_FROM_DST = 8, NEED_GRAPH = 16 };
 unsigned need_of(checker *c, const ast_expr *e); /* the domains that its names need */
 sem_dom need_finest(unsigned need);              /* PARAM: none */
-ectx natural_ctx(checker *c, unsigned need, ectx x);          /* where an argument of an fn is evaluated */
+ectx natural_ctx(unsigned need, ectx x);         /* where an argument of an fn is evaluated */
 static inline ectx ectx_of(sem_dom d) { return (ectx){.dom = d, .outer = d}; }
 static inline sem_dom dom_join(sem_dom a, sem_dom b) { return a > b ? a : b; }
 sem_expr *read_value(checker *c, const ast_expr *e, sem_expr *value, const char *name, ectx x);
@@ -147,6 +147,7 @@ sem_expr *check_method(checker *c, const ast_expr *e, ectx x);
 /* ---- instance.c: layers of layers ---- */
 void check_use(checker *c, const ast_stmt *s);
 sem_expr *check_instance_call(checker *c, const ast_expr *e, sem_inst *inst, const ast_name *output, ectx x);
+sem_expr *check_instance_param(checker *c, const ast_expr *e);   /* c1.W; NULL: it is no such thing */
 sem_sym *instance_output(const sem_inst *inst, str name);    /* name NULL: the only one; NULL: none */
 
 /* ---- expr.c ---- */

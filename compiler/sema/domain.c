@@ -84,9 +84,8 @@ sem_dom need_finest(unsigned need)
     return need & NEED_GRAPH ? SEM_GRAPH : SEM_PARAM;
 }
 
-ectx natural_ctx(checker *c, unsigned need, ectx x)
+ectx natural_ctx(unsigned need, ectx x)
 {
-    (void)c;
     sem_dom finest = need_finest(need);
     const bool finer = sem_is_nodal(finest) ? !sem_is_nodal(x.dom) && x.dom < SEM_NODE : finest > x.dom;
     if (!finer) return x;

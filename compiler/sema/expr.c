@@ -61,8 +61,10 @@ static sem_expr *member(checker *c, const ast_expr *e, ectx x)
         binding *b = scope_find(c->scope, base->call.name.text);
         if (b && b->kind == BIND_INST) return check_instance_call(c, base, b->inst, &e->call.name, x);
     }
-    sem_expr *v = base->kind == AST_EXPR_NAME ? NULL : check_expr(c, base, x);
-    if (v && sem_is_bad(v)) return v;
+    sem_expr *v = check_instance_param(c, e);
+    if (v) return v;
+    v = check_expr(c, base, x);
+    if (sem_is_bad(v)) return v;
     diag *d = sem_err(c, DIAG_NAME, e->call.name.span, "`.%s` can only follow the call of a layer, to choose one of its updates", e->call.name.text);
     diag_mark(d, base->span);
     return sem_bad(c, e);

@@ -17,16 +17,16 @@ static dim replace_static(void *ud, dim_sym s)
     return DIM_ERROR;
 }
 
-static dim inst_dim(checker *c, const sem_inst *inst, dim d)
+static dim inst_dim(dim_table *to, const sem_inst *inst, dim d)
 {
     replace r = {inst};
-    return dim_subst(c->dims, inst->callee->dims, d, replace_static, &r);
+    return dim_subst(to, inst->callee->dims, d, replace_static, &r);
 }
 
-static sem_type inst_type(checker *c, const sem_inst *inst, sem_type t)
+static sem_type inst_type(dim_table *to, const sem_inst *inst, sem_type t)
 {
-    if (t.elem == SEM_INDEX) t.range = inst_dim(c, inst, t.range);
-    for (uint32_t i = 0; i < t.shape.rank; i++) t.shape.at[i] = inst_dim(c, inst, t.shape.at[i]);
+    if (t.elem == SEM_INDEX) t.range = inst_dim(to, inst, t.range);
+    for (uint32_t i = 0; i < t.shape.rank; i++) t.shape.at[i] = inst_dim(to, inst, t.shape.at[i]);
     return t;
 }
 
@@ -113,7 +113,7 @@ static bool static_args(checker *c, const ast_stmt *s, sem_inst *inst)
             const ast_expr at = {.span = s->use.layer.span, .at = s->use.layer.span};
             inst->reals[i] = sem_number(c, &at, st->real_default);
         } else {
-            inst->dims[i] = inst_dim(c, inst, st->dim_default);
+            inst->dims[i] = inst_dim(c->dims, inst, st->dim_default);
             if (!dim_ok(inst->dims[i])) {
                 sem_err(c, DIAG_STATIC, s->use.layer.span, "the default of `%s` %s", st->name, dim_why_text(dim_last_why(c->dims)));
                 return false;
@@ -186,7 +186,7 @@ static void check_arg(checker *c, const sem_inst *inst, const sem_sym *input, co
         *fine = false;
         return;
     }
-    sem_type want = inst_type(c, inst, input->type), got = want;
+    sem_type want = inst_type(c->dims, inst, input->type), got = want;
     const bool kind = type_agree(c, &got, &v->type) && (got.none == want.none || !got.none);
     if (!kind || !shape_same(c, &want.shape, &v->type.shape)) {
         const char *wanted = sem_type_text(c->dims, &want, c->real, c->a);
@@ -263,6 +263,59 @@ sem_expr *check_instance_call(checker *c, const ast_expr *e, sem_inst *inst, con
     r->u.call.output = s;
     r->u.call.loop = scope_loop(c->scope);
     r->dom = (uint8_t)s->dom;
-    r->type = inst_type(c, inst, s->type);
+    r->type = inst_type(c->dims, inst, s->type);
     return read_value(c, e, r, s->name, x);
+}
+
+/* ---- c1.W ---- */
+
+/* The instances that a.b.c goes through, outermost first, all but the last name; false: it is no such path. */
+static bool path_of(checker *c, const ast_expr *e, sem_inst **path, uint32_t *n)
+{
+    if (e->kind == AST_EXPR_NAME) {
+        binding *b = scope_find(c->scope, e->name.text);
+        if (!b || b->kind != BIND_INST) return false;
+        path[(*n)++] = b->inst;
+        return true;
+    }
+    if (e->kind != AST_EXPR_MEMBER || !path_of(c, e->call.base, path, n)) return false;
+    const sem_layer *l = path[*n - 1]->callee;
+    for (uint32_t i = 0; l && i < l->n_insts; i++)
+        if (l->insts[i]->name == e->call.name.text) {
+            path[(*n)++] = l->insts[i];
+            return true;
+        }
+    return false;
+}
+
+sem_expr *check_instance_param(checker *c, const ast_expr *e)
+{
+    if (c->fn || !c->scope) return NULL;
+    sem_inst **path = NEW_N(c->a, sem_inst *, e->depth + 1);
+    uint32_t n = 0;
+    if (!path_of(c, e->call.base, path, &n)) return NULL;
+    sem_inst *last = path[n - 1];
+    path[0]->n_calls++;
+    if (!last->callee) {
+        c->layer->bad = true;
+        return sem_bad(c, e);
+    }
+    uint32_t k = 0;
+    const sem_layer *l = last->callee;
+    while (k < l->n_inputs && (l->inputs[k]->kind != SEM_S_PARAM || l->inputs[k]->name != e->call.name.text)) k++;
+    if (k == l->n_inputs || (n > 1 && !last->own[k])) {
+        diag *d = sem_err(c, DIAG_NAME, e->call.name.span, k == l->n_inputs ? "layer `%s` has no param `%s`" : "in each call of this `%s` the param `%s` is given",
+                          l->name, e->call.name.text);
+        diag_note_at(d, k == l->n_inputs ? l->ast->name.span : l->inputs[k]->where, k == l->n_inputs ? "defined here" : "declared here");
+        return sem_bad(c, e);
+    }
+    last->own[k] = true;
+    sem_expr *r = sem_new(c, SEM_INST_PARAM, e, 0);
+    r->type = l->inputs[k]->type;
+    r->u.param.path = path;
+    r->u.param.n = n;
+    r->u.param.sym = l->inputs[k];
+    if (sem_is_bad(r)) return r;
+    for (uint32_t i = n; i-- > 0;) r->type = inst_type(i ? path[i - 1]->callee->dims : c->dims, path[i], r->type);
+    return r;
 }

@@ -108,6 +108,7 @@ typedef enum sem_kind {
     SEM_STOP,
     SEM_GRAD,                                    /* u.sym: gradient of the sum of args[0] with respect to it */
     SEM_CALL,                                    /* u.call */
+    SEM_INST_PARAM,                              /* u.param: c1.W */
 } sem_kind;
 
 typedef struct sem_agg {
@@ -150,6 +151,7 @@ struct sem_expr {
             sem_sym *output;
             sem_loop *loop;                      /* the block it stands in, NULL for none */
         } call;
+        struct { sem_inst **path; uint32_t n; sem_sym *sym; } param;     /* instance of instance …, the param */
     } u;
 };
 
@@ -211,7 +213,7 @@ struct sem_inst {                                /* use c1 = GCN(in, 16); */
     sem_expr **reals;                            /* by static of the callee: reals, weak scalars of the user */
     bool *own;                                   /* by input of the callee: a param that the instance has itself */
     bool *tied;                                  /* by input: some call gave it */
-    uint32_t n_calls;
+    uint32_t n_calls;                            /* and reads of its params */
 };
 
 struct sem_layer {
