@@ -1,0 +1,255 @@
+/* Commute: products and sums exchanged where the whole layer becomes cheaper.
+ *
+ * Unlike the rules of hoist, these rewritings win only sometimes: sum(f) @ W as sum(f @ W) when W narrows,
+ * and x @ W is there already for the node itself. So each is tried: the layer is rewritten at one place, normalised by the
+ * rules of simplify and hoist, and its cost compared. What is cheaper stays. The choices are recorded; at
+ * other sizes another run of the passes may choose otherwise. */
+#include "compiler/passes/product.h"
+#include "compiler/passes/rules.h"
+#include "compiler/passes/terms.h"
+
+#include "compiler/ir/copy.h"
+
+#include <string.h>
+
+enum { MAX_TRIES = 96, MAX_WORK = 300000, MAX_DEPTH = 12 };
+
+/* ---- a product before the sum ---- */
+
+typedef struct pushing {
+    ir_layer *l;
+    ir_val w;
+    uint8_t names_a[IR_MAX_RANK], names_w[IR_MAX_RANK], out[IR_MAX_RANK];
+    uint32_t na, nout;
+    letters keep;
+    bool met_sum;
+} pushing;
+
+static ir_val here(pushing *p, ir_val a)
+{
+    term x = term_of_operand(p->l, a, p->names_a, p->na), y = term_make(p->l, p->w, p->names_w);
+    term t = term_contract(p->l, &x, &y, p->keep);
+    return term_arrange(p->l, &t, p->out, p->nout);
+}
+
+/* The operand of an element-wise operation that lacks the summed letters, aligned with the result's axes; none if it has them. */
+static ir_val scale(pushing *p, ir_val a)
+{
+    term t = term_of_operand(p->l, a, p->names_a, p->na);
+    return term_letters(&t) & ~p->keep ? (ir_val){0} : term_arrange(p->l, &t, p->out, p->nout);
+}
+
+static ir_val push_into(pushing *p, ir_val a, int depth)
+{
+    ir_layer *l = p->l;
+    ir_op op = op_of(l, a);
+    ir_node n = *ir_at(l, a);
+    if (depth > MAX_DEPTH || is_unit(l, a))
+        return here(p, a);
+    if (op == OP_AGG_SUM) {
+        p->met_sum = true;
+        return ir_agg(l, OP_AGG_SUM, here(p, n.args[0]), n.args[1]);
+    }
+    if ((op == OP_ADD || op == OP_SUB) && ir_at(l, n.args[0])->rank == n.rank && ir_at(l, n.args[1])->rank == n.rank) {
+        ir_val x = push_into(p, n.args[0], depth + 1);
+        return ir_ew2(l, op, x, push_into(p, n.args[1], depth + 1));
+    }
+    if (op == OP_NEG)
+        return ir_neg(l, push_into(p, n.args[0], depth + 1));
+    if (op == OP_MUL || op == OP_DIV) {
+        for (uint32_t k = 0; k < (op == OP_DIV ? 1u : 2u); k++) {
+            ir_val s = ir_at(l, n.args[k])->rank == n.rank ? scale(p, n.args[!k]) : (ir_val){0};
+            if (!ir_is(s))
+                continue;
+            ir_val x = push_into(p, n.args[k], depth + 1);
+            return op == OP_DIV ? ir_div(l, x, s) : ir_mul(l, x, s);
+        }
+    }
+    double zero;
+    if (op == OP_WHERE && ir_at(l, n.args[1])->rank == n.rank && ir_is_uniform(l, n.args[2], &zero) && zero == 0) {
+        ir_val c = scale(p, n.args[0]);
+        if (ir_is(c)) {
+            ir_val x = push_into(p, n.args[1], depth + 1);
+            return ir_where(l, c, x, ir_like(l, x, 0));
+        }
+    }
+    return here(p, a);
+}
+
+static ir_val product_before_sum(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    if (op_of(l, v) != OP_EINSUM || is_unit(l, v))
+        return v;
+    ir_einsum e = ir_at(l, v)->u.ein;
+    for (uint32_t k = 0; k < 2; k++) {
+        ir_val a = arg_of(l, v, k);
+        pushing p = {.l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout};
+        if (!is_unit(l, p.w) || op_of(l, a) == OP_GATHER)
+            continue;
+        memcpy(p.names_a, k ? e.b : e.a, sizeof p.names_a);
+        memcpy(p.names_w, k ? e.a : e.b, sizeof p.names_w);
+        memcpy(p.out, e.out, sizeof p.out);
+        for (uint32_t j = 0; j < e.nout; j++)
+            p.keep |= (letters)1 << e.out[j];
+        ir_val w = push_into(&p, a, 0);
+        if (!p.met_sum)
+            continue;
+        ir_shape s = ir_shape_of(l, v);
+        return ir_broadcast(l, w, dom_of(l, w), &s);
+    }
+    return v;
+}
+
+/* ---- a contraction of a sum as a sum of contractions ---- */
+
+static ir_val contraction_by_terms(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    sum_of s;
+    if (op_of(l, v) != OP_EINSUM || is_unit(l, v))
+        return v;
+    ir_einsum e = ir_at(l, v)->u.ein;
+    for (uint32_t k = 0; k < 2; k++) {
+        ir_val a = arg_of(l, v, k), w = arg_of(l, v, !k);
+        if (is_unit(l, a) || (op_of(l, a) != OP_ADD && op_of(l, a) != OP_SUB) || !sum_take(r, a, &s))
+            continue;
+        letters keep = 0;
+        for (uint32_t j = 0; j < e.nout; j++)
+            keep |= (letters)1 << e.out[j];
+        for (uint32_t j = 0; j < s.n; j++) {
+            term x = term_of_operand(l, s.at[j], k ? e.b : e.a, k ? e.nb : e.na), y = term_make(l, w, k ? e.a : e.b);
+            term t = term_contract(l, &x, &y, keep);
+            s.at[j] = term_arrange(l, &t, e.out, e.nout);
+        }
+        ir_shape shape = ir_shape_of(l, v);
+        ir_val sum = sum_make(l, &s);
+        return ir_broadcast(l, sum, dom_of(l, sum), &shape);
+    }
+    return v;
+}
+
+/* ---- a sum over members of products with a sum: term by term ---- */
+
+static ir_val sum_by_terms(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    product p;
+    if (op_of(l, v) != OP_AGG_SUM || !product_take(r, v, &p) || !ir_same(p.map, arg_of(l, v, 1)))
+        return v;
+    for (uint32_t k = 0; k < p.n; k++) {
+        sum_of s;
+        ir_val atom = p.f[k].atom;
+        if (p.f[k].inverse || p.f[k].outside || (op_of(l, atom) != OP_ADD && op_of(l, atom) != OP_SUB) || rw_uses(r, atom) > 1 || !sum_take(r, atom, &s))
+            continue;
+        ir_val out[MAX_TERMS];
+        for (uint32_t j = 0; j < s.n; j++) {
+            /* The term in the place of the factor: the same axes, gathered as it was. */
+            ir_shape shape = ir_shape_of(l, atom), squeezed = ir_shape_of(l, p.f[k].t.v);
+            ir_val x = ir_broadcast(l, s.at[j], dom_of(l, s.at[j]), &shape);
+            if (op_of(l, p.f[k].t.v) == OP_GATHER && !is_unit(l, x) && ir_dom_same(dom_of(l, x), dom_of(l, arg_of(l, p.f[k].t.v, 0))))
+                x = ir_gather(l, x, arg_of(l, p.f[k].t.v, 1));
+            term all = {.v = ir_reshape(l, x, &squeezed), .n = p.f[k].t.n};
+            memcpy(all.at, p.f[k].t.at, sizeof all.at);
+            for (uint32_t i = 0; i < p.n; i++) {
+                if (i == k)
+                    continue;
+                letters need = p.out;
+                for (uint32_t m = i + 1; m < p.n; m++)
+                    need |= m == k ? 0 : term_letters(&p.f[m].t);
+                if (p.f[i].inverse || p.f[i].outside || !term_fits(term_letters(&all), term_letters(&p.f[i].t), need))
+                    return v;
+                all = term_contract(l, &all, &p.f[i].t, need);
+            }
+            out[j] = ir_agg(l, OP_AGG_SUM, term_arrange(l, &all, p.names, p.rank), p.map);
+        }
+        memcpy(s.at, out, sizeof *out * s.n);
+        ir_val sum = ir_mul(l, sum_make(l, &s), ir_dimval(l, (ir_type)ir_at(l, v)->type, p.times));
+        ir_shape shape = ir_shape_of(l, v);
+        return ir_broadcast(l, p.minus ? ir_neg(l, sum) : sum, dom_of(l, sum), &shape);
+    }
+    return v;
+}
+
+/* ---- the search ---- */
+
+typedef struct move {
+    const char *what;
+    ir_val (*apply)(rewriter *r, ir_val v);
+} move;
+
+static const move moves[] = {
+    {"product before the sum", product_before_sum},
+    {"contraction term by term", contraction_by_terms},
+    {"sum term by term", sum_by_terms},
+};
+enum { N_MOVES = sizeof moves / sizeof *moves };
+
+static pass_cost cost_of(rewriter *r, const ir_layer *l, bool *assumed)
+{
+    cost_model m = cost_model_make(l, r->options);
+    pass_cost c = cost_layer(&m, r->work);
+    *assumed = m.assumed;
+    return c;
+}
+
+static void record(rewriter *r, const move *m, const ir_node *n, bool taken, bool assumed, double cost, double other)
+{
+    pass_stats *s = r->stats;
+    vec_reserve_bytes(r->mem, (void **)&s->choices, &s->cap_choices, s->n_choices, s->n_choices + 1, sizeof *s->choices);
+    s->choices[s->n_choices++] = (pass_choice){.pass = r->pass, .what = m->what, .where = n->where, .name = n->name, .taken = taken,
+                                               .by_default = assumed, .cost = cost, .other = other};
+}
+
+/* Tries all moves on all values once; the first that wins is returned, with its cost. */
+static ir_layer *first_that_wins(rewriter *r, const ir_layer *l, uint32_t *at, double *cost, arena *to, uint32_t *tries)
+{
+    arena_mark empty = arena_get_mark(to), mark = arena_get_mark(r->between);
+    ir_live live = ir_find_live(l, r->between);
+    for (; *at < live.n * N_MOVES; ++*at) {
+        const ir_node *n = ir_at(l, live.order[*at / N_MOVES]);
+        const move *m = &moves[*at % N_MOVES];
+        if ((n->op != OP_EINSUM && n->op != OP_AGG_SUM) || *tries >= MAX_TRIES || *tries * live.n > MAX_WORK)
+            continue;
+        rewrite_site site = {.at = live.order[*at / N_MOVES], .apply = m->apply};
+        ir_layer *next = rewrite_try(r, l, to, &site, rules_hoist, n_rules_hoist);
+        if (!next)
+            continue;
+        ++*tries;
+        bool assumed;
+        double ns = cost_of(r, next, &assumed).ns;
+        bool taken = ns < *cost * 0.995;
+        record(r, m, n, taken, assumed, taken ? ns : *cost, taken ? *cost : ns);
+        if (taken) {
+            *cost = ns;
+            arena_release(r->between, mark);
+            return next;
+        }
+        arena_release(to, empty);
+    }
+    arena_release(r->between, mark);
+    return NULL;
+}
+
+ir_layer *pass_commute(rewriter *r, const ir_layer *from, arena *mem)
+{
+    uint32_t tries = 0, turn = 0, at = 0;
+    bool assumed;
+    double cost = cost_of(r, from, &assumed).ns;
+    arena_mark empty[2] = {arena_get_mark(r->candidates[0]), arena_get_mark(r->candidates[1])};
+    r->quiet = true;
+    for (;;) {
+        ir_layer *next = first_that_wins(r, from, &at, &cost, r->candidates[turn], &tries);
+        if (!next)
+            break;
+        from = next;
+        turn = !turn;
+        arena_release(r->candidates[turn], empty[turn]);
+        at = 0;
+    }
+    r->quiet = false;
+    ir_layer *done = ir_compact(from, mem);
+    for (int k = 0; k < 2; k++)
+        arena_release(r->candidates[k], empty[k]);
+    return done;
+}

@@ -1,0 +1,178 @@
+/* Hoist: what depends on a member of a group only through the group is computed once a group.
+ *
+ * An operation all of whose operands are gathers along one map (or the same everywhere) is done in the map's
+ * codomain and gathered once: relu(src.x @ W) a node, not an edge. It is done where that is less work, the
+ * result's storing and its wider or narrower rows counted in. */
+#include "compiler/passes/rules.h"
+#include "compiler/passes/match.h"
+
+enum { MAX_OPERANDS = 16, MAX_MAPS = 8 };
+
+static bool may_move(const ir_layer *l, ir_val v)
+{
+    const ir_node *n = ir_at(l, v);
+    switch (ir_ops[n->op].cls) {
+    case CLS_EW:                return n->op != OP_DROPOUT;     /* its mask is one of the members */
+    case CLS_REDUCE: case CLS_CONTRACT: return true;
+    case CLS_SHAPE:
+        return n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_SLICE || n->op == OP_CONCAT || n->op == OP_LOOKUP;
+    case CLS_LEAF: case CLS_GATHER: case CLS_AGG: case CLS_GROUP: case CLS_MAP: case CLS_LOOP: return false;
+    }
+    return false;
+}
+
+/* Does the operation give 0 where its gathered operands are 0, as a map that says none makes them? */
+static bool keeps_zero(const ir_layer *l, ir_val v)
+{
+    const ir_node *n = ir_at(l, v);
+    unsigned flags = ir_ops[n->op].flags;
+    uint32_t units = 0;
+    for (uint32_t k = 0; k < n->nargs; k++)
+        units += is_unit(l, bare(l, n->args[k]));
+    if (n->nargs == 1)
+        return (flags & (OPF_ZERO0 | OPF_LINALL)) != 0;
+    if (!units)
+        return (flags & (OPF_LINALL | OPF_LIN0)) != 0 && n->op != OP_DIV;
+    return (flags & OPF_LIN0) && (flags & OPF_LIN1);
+}
+
+/* The maps along which operands are gathered, and joins of them. */
+static uint32_t candidate_maps(ir_layer *l, ir_val v, ir_val *maps)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < ir_at(l, v)->nargs; k++) {
+        ir_val a = arg_of(l, v, k);
+        if (op_of(l, a) != OP_GATHER)
+            continue;
+        ir_val m = arg_of(l, a, 1);
+        bool known = false;
+        for (uint32_t j = 0; j < n; j++)
+            known = known || ir_same(maps[j], m);
+        if (!known && n < MAX_MAPS)
+            maps[n++] = m;
+    }
+    return n;
+}
+
+static bool all_lift(const ir_layer *l, ir_val v, ir_val along)
+{
+    for (uint32_t k = 0; k < ir_at(l, v)->nargs; k++)
+        if (!lifts(l, arg_of(l, v, k), along))
+            return false;
+    return true;
+}
+
+/* Nanoseconds of the operation and of the gathers around it, before and after. */
+static bool pays(rewriter *r, ir_val v, ir_val along)
+{
+    ir_layer *l = r->l;
+    cost_model *m = &r->model;
+    const ir_node *n = ir_at(l, v);
+    double many = cost_rows(m, n->dom), few = cost_rows(m, ir_cod(l, along)), byte = cost_gather_byte(m, along);
+    pass_cost work = cost_value(m, v);
+    double wide = cost_elems(m, v) * 4, read = 0, kept = 0;
+    for (uint32_t k = 0; k < n->nargs; k++) {
+        ir_val a = n->args[k];
+        bool again = op_of(l, a) != OP_GATHER;
+        for (uint32_t j = 0; j < k; j++)
+            again = again || ir_same(n->args[j], a);
+        if (again)
+            continue;
+        double bytes = many * cost_elems(m, a) * 4 * byte;
+        read += bytes;
+        if (rw_uses(r, a) > 1)
+            kept += bytes;
+    }
+    bool view = ir_ops[n->op].cls == CLS_SHAPE && n->op != OP_CONCAT && n->op != OP_LOOKUP;
+    double before = work.ns + read;
+    double after = work.ns * few / many + kept + many * wide * byte + (view || byte != COST_FAR ? 0 : few * wide * COST_STREAM);
+    return view ? after <= before * 1.000001 : after < before;
+}
+
+ir_val rule_hoist(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    if (is_unit(l, v) || !may_move(l, v) || ir_at(l, v)->nargs > MAX_OPERANDS)
+        return v;
+    ir_val maps[MAX_MAPS], best = {0};
+    uint32_t n = candidate_maps(l, v, maps);
+    for (uint32_t k = 0; k < n; k++) {
+        ir_val along = maps[k];
+        ir_op kind = op_of(l, along);
+        if (kind == OP_MAP_PREFIX || kind == OP_MAP_SUFFIX || !all_lift(l, v, along))
+            continue;
+        if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, v)) || (!ir_map_total(l, along) && !keeps_zero(l, v)))
+            continue;
+        if (!ir_is(best) || cost_fewer_rows(&r->model, ir_cod(l, along), ir_cod(l, best)))
+            best = along;
+    }
+    if (!ir_is(best) || !pays(r, v, best))
+        return v;
+    ir_val args[MAX_OPERANDS];
+    ir_node like = *ir_at(l, v);
+    bool any = false;
+    for (uint32_t k = 0; k < like.nargs; k++) {
+        args[k] = lift(l, like.args[k], best);
+        any = any || !is_unit(l, args[k]);
+    }
+    return any ? ir_gather(l, ir_remake(l, &like, ir_cod(l, best), args, like.nargs), best) : v;
+}
+
+/* u[i[map]] = (u[i])[map]: then it is a value of the map's codomain, which others may join. */
+ir_val rule_index_of_node(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    if (op_of(l, v) != OP_GATHER || op_of(l, arg_of(l, v, 1)) != OP_MAP_INDEX)
+        return v;
+    ir_val index = arg_of(l, arg_of(l, v, 1), 0);
+    if (op_of(l, index) != OP_GATHER || !ir_map_total(l, arg_of(l, index, 1)) || !cost_fewer_rows(&r->model, dom_of(l, arg_of(l, index, 0)), dom_of(l, v)))
+        return v;
+    ir_val inner = ir_gather(l, arg_of(l, v, 0), ir_map_index(l, arg_of(l, index, 0)));
+    return ir_gather(l, inner, arg_of(l, index, 1));
+}
+
+/* The destination side of a source-side value that nothing else reads: computed for the destinations alone. */
+ir_val rule_prefix(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    if (op_of(l, v) != OP_GATHER || op_of(l, arg_of(l, v, 1)) != OP_MAP_PREFIX)
+        return v;
+    ir_val a = arg_of(l, v, 0), along = arg_of(l, v, 1);
+    ir_node like = *ir_at(l, a);
+    if (rw_uses(r, a) > 1 || !may_move(l, a) || like.nargs > MAX_OPERANDS)
+        return v;
+    ir_val args[MAX_OPERANDS];
+    for (uint32_t k = 0; k < like.nargs; k++)
+        args[k] = is_unit(l, like.args[k]) ? like.args[k] : ir_gather(l, like.args[k], along);
+    return ir_remake(l, &like, dom_of(l, v), args, like.nargs);
+}
+
+const rewrite rules_hoist[] = {
+    {"known at inference", rule_inference},
+    {"nested choice", rule_where},
+    {"constants", rule_constants},
+    {"slice of a concat", rule_slice},
+    {"concat of slices", rule_concat},
+    {"reshapes that cancel", rule_reshape},
+    {"axis sum", rule_axis_sum},
+    {"contraction", rule_contract},
+    {"common factor", rule_factor},
+    {"view by relation", rule_spread},
+    {"index of a node", rule_index_of_node},
+    {"computed at the group", rule_hoist},
+    {"computed at destinations", rule_prefix},
+    {"terms of one map together", rule_group_terms},
+    {"contraction split", rule_split},
+    {"left a greatest or least", rule_leave_extreme},
+    {"left a variance", rule_leave_var},
+    {"left a softmax", rule_leave_softmax},
+    {"left a sum", rule_leave_sum},
+    {"left a mean", rule_mean},
+    {"product in a cheaper order", rule_product},
+};
+const uint32_t n_rules_hoist = sizeof rules_hoist / sizeof *rules_hoist;
+
+ir_layer *pass_hoist(rewriter *r, const ir_layer *from, arena *mem)
+{
+    return rewrite_run(r, from, mem, rules_hoist, n_rules_hoist);
+}
