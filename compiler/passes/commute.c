@@ -56,6 +56,8 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     }
     if (op == OP_NEG)
         return ir_neg(l, push_into(p, n.args[0], depth + 1));
+    if (op == OP_GATHER && op_of(l, n.args[1]) == OP_MAP_PREFIX)        /* shared with what sources compute */
+        return ir_gather(l, push_into(p, n.args[0], depth + 1), n.args[1]);
     if (op == OP_MUL || op == OP_DIV) {
         for (uint32_t k = 0; k < (op == OP_DIV ? 1u : 2u); k++) {
             ir_val s = ir_at(l, n.args[k])->rank == n.rank ? scale(p, n.args[!k]) : (ir_val){0};

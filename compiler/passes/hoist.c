@@ -94,19 +94,25 @@ ir_val rule_hoist(rewriter *r, ir_val v)
     ir_layer *l = r->l;
     if (is_unit(l, v) || !may_move(l, v) || ir_at(l, v)->nargs > MAX_OPERANDS)
         return v;
-    ir_val maps[MAX_MAPS], best = {0};
+    ir_val maps[MAX_MAPS], best = {0}, shared = {0};
     uint32_t n = candidate_maps(l, v, maps);
     for (uint32_t k = 0; k < n; k++) {
         ir_val along = maps[k];
         ir_op kind = op_of(l, along);
-        if (kind == OP_MAP_PREFIX || kind == OP_MAP_SUFFIX || !all_lift(l, v, along))
+        if (kind == OP_MAP_SUFFIX || !all_lift(l, v, along))
             continue;
+        if (kind == OP_MAP_PREFIX) {            /* sources compute the same, most of the time: pass_sides decides in the end */
+            shared = along;
+            continue;
+        }
         if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, v)) || (!ir_map_total(l, along) && !keeps_zero(l, v)))
             continue;
         if (!ir_is(best) || cost_fewer_rows(&r->model, ir_cod(l, along), ir_cod(l, best)))
             best = along;
     }
     if (!ir_is(best) || !pays(r, v, best))
+        best = shared;
+    if (!ir_is(best))
         return v;
     ir_val args[MAX_OPERANDS];
     ir_node like = *ir_at(l, v);
@@ -160,7 +166,6 @@ const rewrite rules_hoist[] = {
     {"view by relation", rule_spread},
     {"index of a node", rule_index_of_node},
     {"computed at the group", rule_hoist},
-    {"computed at destinations", rule_prefix},
     {"terms of one map together", rule_group_terms},
     {"contraction split", rule_split},
     {"left a greatest or least", rule_leave_extreme},
@@ -171,6 +176,13 @@ const rewrite rules_hoist[] = {
     {"product in a cheaper order", rule_product},
 };
 const uint32_t n_rules_hoist = sizeof rules_hoist / sizeof *rules_hoist;
+
+/* Last, when it is settled who else reads a source-side value. */
+ir_layer *pass_sides(rewriter *r, const ir_layer *from, arena *mem)
+{
+    static const rewrite rules[] = {{"computed at destinations", rule_prefix}};
+    return rewrite_run(r, from, mem, rules, 1);
+}
 
 ir_layer *pass_hoist(rewriter *r, const ir_layer *from, arena *mem)
 {

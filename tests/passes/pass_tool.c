@@ -1,0 +1,141 @@
+/* The passes on a layer, on standard output:
+ *
+ *     pass_tool [options] FILE.mp|FILE.ir
+ *
+ *     --layer NAME        of a source file (default: the last)
+ *     -D NAME=VALUE       a static argument
+ *     --stop-after PASS
+ *     --training          training is not known to be false
+ *     --before            the IR before as well
+ *     --report            what was done, and costs, instead of the IR
+ *     --check             instead: run the interpreter before and after on hard graphs, and compare
+ *
+ * Exit status 0; 1 when something is wrong; 2 for wrong usage.
+ */
+#include "tests/passes/compare.h"
+
+#include "compiler/ir/print.h"
+#include "compiler/ir/verify.h"
+#include "compiler/lower/lower.h"
+#include "compiler/parser/parse.h"
+#include "compiler/passes/passes.h"
+#include "compiler/sema/sema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    const char *file, *layer;
+    const char *defines[64];
+    int n_defines;
+    pass_options passes;
+    bool before, report, check;
+} options;
+
+static bool parse_options(int argc, char **argv, options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (!strcmp(argv[i], "--layer") && more) o->layer = argv[++i];
+        else if (!strcmp(argv[i], "-D") && more && o->n_defines < 64) o->defines[o->n_defines++] = argv[++i];
+        else if (!strcmp(argv[i], "--stop-after") && more) o->passes.stop_after = argv[++i];
+        else if (!strcmp(argv[i], "--training")) o->passes.inference = false;
+        else if (!strcmp(argv[i], "--before")) o->before = true;
+        else if (!strcmp(argv[i], "--report")) o->report = true;
+        else if (!strcmp(argv[i], "--check")) o->check = true;
+        else if (argv[i][0] == '-' || o->file) return false;
+        else o->file = argv[i];
+    }
+    return o->file != NULL;
+}
+
+static bool read_file(const char *path, buf *text)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return false;
+    char part[4096];
+    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
+        buf_write(text, part, n);
+    fclose(f);
+    return true;
+}
+
+static ir_layer *layer_of_source(const options *o, arena *a, str_table *names, const buf *text, buf *out)
+{
+    source_set *sources = source_set_new(a);
+    diags *ds = diags_new(a, sources);
+    uint32_t file = source_add(sources, "layer.mp", text->at ? text->at : "", text->n);
+    const ast_file *tree = parse_file(a, names, ds, sources, file);
+    const sem_program *p = sema_check(a, names, ds, tree, &(sem_options){.real = SEM_F32});
+    for (int i = 0; i < o->n_defines; i++) {
+        const char *eq = strchr(o->defines[i], '=');
+        if (eq)
+            sem_define(p, o->layer ? sem_find_layer(p, o->layer) : NULL,
+                       arena_strndup(a, o->defines[i], (size_t)(eq - o->defines[i])), eq + 1, ds);
+    }
+    const sem_layer *layer = sem_find_layer(p, o->layer);
+    ir_layer *l = layer && !diags_failed(ds) ? lower_layer(a, names, ds, layer) : NULL;
+    if (!l)
+        diags_print_short(ds, &(diag_print_options){0}, out);
+    return l;
+}
+
+static int run(const options *o, arena *a, const buf *text, buf *out)
+{
+    str_table *names = str_table_new(a);
+    size_t n = strlen(o->file);
+    ir_layer *l = NULL;
+    if (n > 3 && !strcmp(o->file + n - 3, ".ir")) {
+        const char *error = NULL;
+        l = ir_parse(a, dim_table_new(a), names, text->at ? text->at : "", &error);
+        if (!l)
+            buf_printf(out, "%s\n", error ? error : "no layer");
+    } else {
+        l = layer_of_source(o, a, names, text, out);
+    }
+    if (!l)
+        return 1;
+    if (o->before) {
+        ir_print(l, out);
+        buf_puts(out, "\n");
+    }
+    pass_stats stats = {0};
+    ir_layer *done = passes_run(l, a, &o->passes, &stats);
+    if (stats.broken) {
+        buf_printf(out, "broken: %s\n", stats.broken);
+        ir_print(done, out);
+        return 1;
+    }
+    if (o->check)
+        return compare_layers(l, done, out) ? 0 : 1;
+    if (o->report)
+        passes_report(&stats, out);
+    else
+        ir_print(done, out);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.passes = {.inference = true, .verify = true}};
+    buf text = buf_make(NULL), out = buf_make(NULL);
+    if (!parse_options(argc, argv, &o) || !read_file(o.file, &text)) {
+        fprintf(stderr, "usage: pass_tool [--layer NAME] [-D NAME=VALUE] [--stop-after PASS] [--training] [--before] [--report] [--check] FILE\n");
+        return 2;
+    }
+    arena *a = arena_new((size_t)2 << 30);
+    jmp_buf dry;
+    int status = 1;
+    arena_set_oom(a, &dry);
+    if (!setjmp(dry))
+        status = run(&o, a, &text, &out);
+    else
+        printf("out of memory\n");
+    fwrite(buf_text(&out), 1, out.n, stdout);
+    buf_free(&out);
+    buf_free(&text);
+    arena_free(a);
+    return status;
+}
