@@ -59,14 +59,21 @@ typedef struct kgen {
     int prefetch;
     bool *written;              /* by buffer */
     uint8_t *has;               /* by expression: bits HAS_* of what it contains */
+    uint64_t *vars;             /* by expression: words of bits of the loop variables in it */
+    uint32_t var_words;
     LLVMValueRef zeros;         /* 256 bytes of 0 */
 
     /* the function that is being written */
     LLVMValueRef args, launch, scratch, state;
     LLVMValueRef buf, dim;      /* fields of args */
     bool is_piece;
+    bool done;                  /* piece: the walk is written, the rest is not wanted */
+    bool in_walk;
+    LLVMValueRef ptr;           /* the fiber's offsets */
     LLVMValueRef walk_lo, walk_hi;              /* piece: the members */
-    LLVMValueRef hub, hub_row;                  /* rows: variables in the frame: next hub, its row */
+    LLVMValueRef last_member;   /* of the part: no prefetch looks behind it */
+    LLVMValueRef hub, hub_row;                  /* rows: variables in the frame: number of the next hub, its row */
+    LLVMValueRef hub_rows, hub_first, states, state_bytes;      /* of the launch */
     LLVMValueRef tile_start, tile_rows;
     LLVMValueRef block_start, block_end, block_row, block_last;    /* the block's members, first and last row */
     LLVMValueRef other;                         /* state of the piece that is merged in */
@@ -82,7 +89,7 @@ typedef struct kgen {
     uint32_t mask_id;           /* of the mask below; 0: none */
     LLVMValueRef tail;          /* lanes inside of the loop, NULL: all */
     LLVMValueRef chosen;        /* lanes for which the value counts (sides of a select), NULL: all */
-    bool free_ride;             /* below a value that leaves its scope */
+    int ride;                   /* the scope for which a varying value leaves its own, while its parts are evaluated; or -1 */
     knote *note;
     kcached *cached; uint32_t n_cached, cap_cached;
     map cache;                  /* expression and point -> 1 + index into cached */
@@ -116,7 +123,7 @@ kval kg_dim(kgen *g, kdim d);
 LLVMValueRef kg_icompare(kgen *g, cmp_op op, kval a, kval b);   /* i1, scalar where both are uniform */
 
 /* kernel_expr.c */
-enum { HAS_VAR = 1, HAS_INDEX = 2 };
+enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_F64 = 8 };
 kval kg_eval(kgen *g, kx x);
 kval kg_real(LLVMValueRef v);                                   /* a real or boolean, scalar or vector */
 LLVMValueRef kg_vector(kgen *g, kval v);                        /* in g->lanes, of its register type */
@@ -125,7 +132,7 @@ int kg_constant_mask(LLVMValueRef mask);                        /* 1: all true, 
 
 /* kernel_ew.c */
 kval kg_map(kgen *g, const kexpr *x, kval a, kval b, kval c);
-LLVMValueRef kg_keep_mask(kgen *g, const kexpr *x, kval prob, kval key, kval element);
+kval kg_random(kgen *g, const kexpr *x, kval key, kval member, kval element);
 
 /* kernel_memory.c */
 void kg_locals_open(kgen *g);                                   /* at the function's start */
@@ -148,14 +155,13 @@ LLVMValueRef kg_extent(kgen *g, kdim d);
 /* kernel_walk.c */
 void kg_walk(kgen *g, const knode *n);
 void kg_blocks(kgen *g, const knode *n);
-void kg_members(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud);
-void kg_store_state(kgen *g);
+void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud);  /* of the block */
 
 /* kernel_gemm.c */
 void kg_gemm(kgen *g, const kgemm *m);
 
 /* kernel.c */
-void kg_body(kgen *g, knode *const *body, uint32_t n);          /* false once a piece has seen its walk */
-void kg_rows(kgen *g, knode *const *body, uint32_t n, void (*each)(kgen *, void *), void *ud);
+void kg_body(kgen *g, knode *const *body, uint32_t n);
+void kg_each_row(kgen *g, void (*each)(kgen *, void *), void *ud);      /* of the tile */
 
 #endif

@@ -133,7 +133,7 @@ knote kg_note(kgen *g, kx x)
         n = select_note(g, e);
         break;
     case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_BUCKET: case KX_FROM_INT: case KX_MAP:
-    case KX_KEEP:
+    case KX_RANDOM:
         n = kg_note(g, e->a);
         if (kx_is(e->b))
             join(&n, kg_note(g, e->b));
@@ -153,7 +153,7 @@ kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile)
     if (!at)
         return NULL;
     kcached *c = &g->cached[*at - 1];
-    if (c->depth > g->depth || g->scope[c->depth].serial != c->serial || (c->depth != depth && c->depth != g->depth))
+    if (c->depth > g->depth || g->scope[c->depth].serial != c->serial || c->depth < depth)
         return NULL;
     if ((is_volatile || c->is_volatile) && (c->stamp != g->stamp || c->depth != g->depth))
         return NULL;
