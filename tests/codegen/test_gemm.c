@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "codegen/cpu/gemm.h"
 #include "harness.h"
@@ -71,6 +72,28 @@ static void check(harness *h, gemm_fn *fn, const gemm_spec *s, buffers *x, int64
         }
 }
 
+/* The same with nothing around the matrices: each lies before, or behind, a page that may not be touched. */
+static void check_edges(const gemm_spec *s, gemm_fn *fn, int64_t m, int64_t n, int64_t k)
+{
+    enum { PAGE = 4096 };
+    int64_t count[3] = {m * k, k * n, m * n};
+    char *base[3], *matrix[3];
+    size_t size[3];
+    for (int after = 0; after < 2; after++) {
+        for (int i = 0; i < 3; i++) {
+            size_t bytes = (size_t)count[i] * elem_size(s->type), pages = (bytes + PAGE - 1) / PAGE * PAGE;
+            size[i] = pages + 2 * PAGE;
+            base[i] = mmap(NULL, size[i], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (base[i] == MAP_FAILED || mprotect(base[i] + PAGE, pages + (pages == 0), PROT_READ | PROT_WRITE) != 0)
+                abort();
+            matrix[i] = after ? base[i] + PAGE : base[i] + PAGE + pages - bytes;
+        }
+        fn(matrix[0], s->kind == GEMM_TN ? m : k, matrix[1], s->kind == GEMM_NT ? k : n, matrix[2], n, m, n, k);
+        for (int i = 0; i < 3; i++)
+            munmap(base[i], size[i]);
+    }
+}
+
 static void wrapper(harness *h, const char *name, const gemm_spec *s)
 {
     emitter *e = &h->e;
@@ -128,6 +151,10 @@ static void run(harness *h, const cpu_target *target, elem t, int first_kind, in
             for (int i = 0; i < SIZES * SIZES * SIZES; i++)
                 if (i % (add == 0 ? 2 : 5) == 0 || i < SIZES * SIZES)
                     check(h, fn, &s, &x, sizes[i / SIZES / SIZES], sizes[i / SIZES % SIZES], sizes[i % SIZES]);
+            for (int i = 0; i < SIZES * SIZES * SIZES; i += 3)
+                check_edges(&s, fn, sizes[i / SIZES / SIZES], sizes[i / SIZES % SIZES], sizes[i % SIZES]);
+            check_edges(&s, fn, 128, 128, 48);
+            check_edges(&s, fn, 40, 40, 400);
             check(h, fn, &s, &x, 5, 33, 290);
             check(h, fn, &s, &x, 270, 9, 5);
             for (int i = 0; i < KNOWN && add == 0; i++) {
@@ -135,8 +162,10 @@ static void run(harness *h, const cpu_target *target, elem t, int first_kind, in
                 spec_name(name, sizeof name, &s);
                 fn = (gemm_fn *)harness_find(h, name);
                 static const int64_t ms[] = {0, 1, 5, 6, 13, 64};
-                for (int j = 0; j < 6; j++)
+                for (int j = 0; j < 6; j++) {
                     check(h, fn, &s, &x, ms[j], s.n, known[i].k);
+                    check_edges(&s, fn, ms[j], s.n, known[i].k);
+                }
             }
         }
     harness_close(h);
