@@ -45,7 +45,7 @@ ir_val rule_softsum(rewriter *r, ir_val v)
     product p;
     if (op_of(l, v) != OP_AGG_SUM)
         return v;
-    if (!product_take(r, v, &p) || !ir_same(p.map, arg_of(l, v, 1)))
+    if (!product_take(r, v, false, &p) || !ir_same(p.map, arg_of(l, v, 1)))
         return v;
     for (uint32_t k = 0; k < p.n; k++) {
         ir_val soft = p.f[k].atom;
@@ -91,8 +91,8 @@ ir_val rule_softmax(rewriter *r, ir_val v)
 
 ir_layer *pass_attention(rewriter *r, const ir_layer *from, arena *mem)
 {
-    static const rewrite sums[] = {{"sum weighted by a softmax", rule_softsum}};
-    static const rewrite shares[] = {{"share of a softmax", rule_softmax}};
+    static const rewrite sums[] = {{"sum weighted by a softmax", rule_softsum, false}};
+    static const rewrite shares[] = {{"share of a softmax", rule_softmax, false}};
     arena_mark mark = arena_get_mark(r->between);
     const ir_layer *l = rewrite_run(r, from, r->between, sums, 1);
     ir_layer *done = rewrite_run(r, l, mem, shares, 1);

@@ -137,11 +137,13 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;
     product p;
-    if (op_of(l, v) != OP_AGG_SUM || !product_take(r, v, &p) || !ir_same(p.map, arg_of(l, v, 1)))
+    if (op_of(l, v) != OP_AGG_SUM || !product_take(r, v, false, &p) || !ir_same(p.map, arg_of(l, v, 1)))
         return v;
     for (uint32_t k = 0; k < p.n; k++) {
         sum_of s;
         ir_val atom = p.f[k].atom;
+        if (op_of(l, atom) == OP_GATHER && rw_uses(r, atom) == 1)
+            atom = arg_of(l, atom, 0);
         if (p.f[k].inverse || p.f[k].outside || (op_of(l, atom) != OP_ADD && op_of(l, atom) != OP_SUB) || rw_uses(r, atom) > 1 || !sum_take(r, atom, &s))
             continue;
         ir_val out[MAX_TERMS];

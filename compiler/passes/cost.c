@@ -75,14 +75,12 @@ double cost_elems(cost_model *m, ir_val v)
 
 double cost_gather_byte(const cost_model *m, ir_val along)
 {
-    switch ((ir_op)ir_at(m->l, along)->op) {
-    case OP_MAP_DST: case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_FIRST:
-        return COST_OWN;
-    case OP_MAP_INDEX: case OP_MAP_SECOND:
+    ir_op op = (ir_op)ir_at(m->l, along)->op;
+    if (op == OP_MAP_PAIR)                      /* pairs are in the order of their first: those of a row are near each other */
+        return cost_gather_byte(m, ir_at(m->l, along)->args[1]) == COST_OWN ? COST_TABLE : COST_FAR;
+    if (op == OP_MAP_INDEX || op == OP_MAP_SECOND)
         return COST_TABLE;
-    default:
-        return COST_FAR;
-    }
+    return op == OP_MAP_SRC || op == OP_MAP_SRC_DST ? COST_FAR : COST_OWN;
 }
 
 /* Made from nothing but inputs by moving elements: there without being stored. */
@@ -190,6 +188,8 @@ pass_cost cost_value(cost_model *m, ir_val v)
         break;
     }
     }
+    if (!n->dom.i && n->rank > 1 && (ir_ops[n->op].cls == CLS_EW || ir_ops[n->op].cls == CLS_CONTRACT))
+        c.ns += COST_LAUNCH;                    /* a weight computed first is a kernel of its own */
     double steps = steps_around(m, n->region);
     return (pass_cost){c.flops * steps, c.bytes * steps, c.ns * steps};
 }

@@ -31,6 +31,7 @@ cost_model cost_model_make(const ir_layer *l, const pass_options *options);
 #define COST_OWN       (1.0 / 1000)
 #define COST_TABLE     (1.0 / 400)
 #define COST_STREAM    (1.0 / 22)
+#define COST_LAUNCH    20000.0     /* a kernel that computes a weight from weights */
 
 double cost_dim(cost_model *m, dim d);
 double cost_rows(cost_model *m, ir_dom d);

@@ -154,33 +154,33 @@ ir_val rule_prefix(rewriter *r, ir_val v)
 }
 
 const rewrite rules_hoist[] = {
-    {"known at inference", rule_inference},
-    {"nested choice", rule_where},
-    {"constants", rule_constants},
-    {"slice of a concat", rule_slice},
-    {"concat of slices", rule_concat},
-    {"reshapes that cancel", rule_reshape},
-    {"axis sum", rule_axis_sum},
-    {"contraction", rule_contract},
-    {"common factor", rule_factor},
-    {"view by relation", rule_spread},
-    {"index of a node", rule_index_of_node},
-    {"computed at the group", rule_hoist},
-    {"terms of one map together", rule_group_terms},
-    {"contraction split", rule_split},
-    {"left a greatest or least", rule_leave_extreme},
-    {"left a variance", rule_leave_var},
-    {"left a softmax", rule_leave_softmax},
-    {"left a sum", rule_leave_sum},
-    {"left a mean", rule_mean},
-    {"product in a cheaper order", rule_product},
+    {"known at inference", rule_inference, false},
+    {"nested choice", rule_where, false},
+    {"constants", rule_constants, false},
+    {"slice of a concat", rule_slice, false},
+    {"concat of slices", rule_concat, false},
+    {"reshapes that cancel", rule_reshape, false},
+    {"axis sum", rule_axis_sum, false},
+    {"contraction", rule_contract, false},
+    {"common factor", rule_factor, false},
+    {"view by relation", rule_spread, false},
+    {"index of a node", rule_index_of_node, false},
+    {"computed at the group", rule_hoist, false},
+    {"terms of one map together", rule_group_terms, false},
+    {"contraction split", rule_split, false},
+    {"left a greatest or least", rule_leave_extreme, true},
+    {"left a variance", rule_leave_var, true},
+    {"left a softmax", rule_leave_softmax, true},
+    {"left a sum", rule_leave_sum, true},
+    {"left a mean", rule_mean, true},
+    {"product in a cheaper order", rule_product, true},
 };
 const uint32_t n_rules_hoist = sizeof rules_hoist / sizeof *rules_hoist;
 
 /* Last, when it is settled who else reads a source-side value. */
 ir_layer *pass_sides(rewriter *r, const ir_layer *from, arena *mem)
 {
-    static const rewrite rules[] = {{"computed at destinations", rule_prefix}};
+    static const rewrite rules[] = {{"computed at destinations", rule_prefix, false}};
     return rewrite_run(r, from, mem, rules, 1);
 }
 

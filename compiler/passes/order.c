@@ -78,6 +78,8 @@ static double merge_cost(const order_problem *p, const state *s, const order_fac
         ns += rows * elements(p, rare->at) * 4 * COST_STREAM * 0.5 * steps;
     if (a->inverse != b->inverse)
         ns += rows * elements(p, all) * 4 * COST_EW * steps;
+    if (home == HOME_UNIT && elements(p, all) > 1)
+        ns += COST_LAUNCH;
     if (all == result)
         return ns + rows * elements(p, all) * COST_EW * steps;
     bool kind = is_kind(p, s, a->home) || is_kind(p, s, b->home), unit = a->home == HOME_UNIT || b->home == HOME_UNIT;

@@ -56,11 +56,20 @@ static uint8_t home_of(rewriter *r, homes *h, const factor *f, bool divides)
 /* Pairs of a node and a kind: homes of what depends on both. */
 static void add_pairs(rewriter *r, homes *h)
 {
+    ir_layer *l = r->l;
     uint32_t n = h->n;
-    for (uint32_t i = 2; i < n; i++)
-        for (uint32_t j = 2; j < n; j++)
-            if (is_kind_map(r->l, h->map[i]) && is_node_map(r->l, h->map[j]) && h->n < ORDER_HOMES)
-                home_id(h, ir_map_pair(r->l, arg_of(r->l, h->map[i], 0), h->map[j]));
+    for (uint32_t i = 2; i < n; i++) {
+        for (uint32_t j = 2; j < n; j++) {
+            ir_val kind = h->map[i], node = h->map[j];
+            if (!is_kind_map(l, kind) || !is_node_map(l, node) || h->n == ORDER_HOMES)
+                continue;
+            if (op_of(l, node) == OP_MAP_DST_SRC)       /* the side that the edges are sorted by */
+                node = ir_map_dst(l);
+            else if (op_of(l, node) == OP_MAP_SRC_DST)
+                node = ir_map_src(l);
+            home_id(h, ir_map_pair(l, arg_of(l, kind, 0), node));
+        }
+    }
 }
 
 static void add_way(rewriter *r, const product *p, homes *h, order_problem *q, ir_val way, ir_val rest)
@@ -88,6 +97,9 @@ static void add_ways(rewriter *r, const product *p, homes *h, order_problem *q)
     ir_layer *l = r->l;
     ir_op m = op_of(l, p->map);
     add_way(r, p, h, q, p->map, (ir_val){0});
+    for (uint32_t k = 0; k < p->n; k++)         /* attention's one walk is not taken apart */
+        if (op_of(l, p->f[k].atom) == OP_SOFTMAX && ir_same(arg_of(l, p->f[k].atom, 1), p->map))
+            return;
     uint32_t n = h->n;
     for (uint32_t k = 2; k < n; k++) {
         ir_val g = h->map[k];
@@ -147,6 +159,7 @@ static void state_problem(rewriter *r, const product *p, homes *h, order_problem
         q->byte[k] = cost_gather_byte(&r->model, h->map[k]);
         q->kind[k] = is_kind_map(l, h->map[k]);
     }
+    memset(q->join, HOME_LOCAL, sizeof q->join);
     for (uint32_t i = 2; i < h->n; i++) {
         for (uint32_t j = 2; j < h->n; j++) {
             ir_val m = join_maps(l, h->map[i], h->map[j]);
@@ -367,12 +380,18 @@ ir_val rule_product(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;
     product p;
-    if (!worth_it(r, v) || !ir_is_arith(ir_at(l, v)->type) || !product_take(r, v, &p) || p.n < (ir_is(p.map) ? 2u : 3u))
+    if (!worth_it(r, v) || !ir_is_arith(ir_at(l, v)->type) || !product_take(r, v, true, &p) || p.n < (ir_is(p.map) || op_of(l, v) == OP_EINSUM ? 2u : 3u))
         return v;
-    ir_val atoms[ORDER_FACTORS];
-    uint32_t n_atoms = p.n;
-    for (uint32_t k = 0; k < p.n; k++)
-        atoms[k] = p.f[k].atom;
+    ir_val atoms[2 * ORDER_FACTORS];
+    uint32_t n_atoms = 0;
+    for (uint32_t k = 0; k < p.n; k++) {
+        ir_val a = p.f[k].atom;
+        bool gather = op_of(l, a) == OP_GATHER;
+        if (!gather || rw_uses(r, a) > 1)       /* read for others anyway */
+            atoms[n_atoms++] = a;
+        if (gather)
+            atoms[n_atoms++] = arg_of(l, a, 0);
+    }
     homes h;
     order_problem q;
     order o;

@@ -26,7 +26,8 @@ typedef struct product {
     dim times;                  /* of summed letters that no factor has */
 } product;
 
-/* False: v is no product worth looking at, or has too many factors. */
-bool product_take(rewriter *r, ir_val v, product *p);
+/* False: v is no product, or has too many factors. With `deep` contractions and gathers of products are taken apart
+ * as well; otherwise they are factors. */
+bool product_take(rewriter *r, ir_val v, bool deep, product *p);
 
 #endif

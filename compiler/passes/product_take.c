@@ -19,6 +19,7 @@ typedef struct taking {
     ir_val root;
     uint32_t n;
     item at[ORDER_FACTORS];
+    bool deep;
     uint8_t next;               /* letter */
     dim sizes[TERM_LETTERS];    /* of summed letters */
 } taking;
@@ -100,14 +101,14 @@ static int open_item(taking *t, uint32_t k)
     }
     if (n->op == OP_GATHER) {
         ir_val u = n->args[0];
-        if (ir_is(it.gathered) || !alone(t, it.v) || rw_uses(t->r, u) > 1 || !is_product_op(op_of(l, u)) || !ir_map_total(l, n->args[1]) ||
+        if (!t->deep || ir_is(it.gathered) || !alone(t, it.v) || rw_uses(t->r, u) > 1 || !is_product_op(op_of(l, u)) || !ir_map_total(l, n->args[1]) ||
             (ir_is(t->p->map) && !it.inside))
             return 0;
         t->at[k].v = u;
         t->at[k].gathered = n->args[1];
         return 1;
     }
-    if (!is_product_op((ir_op)n->op) || !alone(t, it.v))
+    if (!is_product_op((ir_op)n->op) || !alone(t, it.v) || (n->op == OP_EINSUM && !t->deep))
         return 0;
     a.v = n->args[0];
     b.v = n->args[1];
@@ -176,10 +177,10 @@ static bool sum_lonely(ir_layer *l, product *p)
     return true;
 }
 
-bool product_take(rewriter *r, ir_val v, product *p)
+bool product_take(rewriter *r, ir_val v, bool deep, product *p)
 {
     ir_layer *l = r->l;
-    taking t = {.r = r, .p = p, .root = v, .n = 1};
+    taking t = {.r = r, .p = p, .root = v, .deep = deep, .n = 1};
     *p = (product){.rank = ir_at(l, v)->rank, .times = dim_const(l->dims, 1)};
     t.at[0].v = v;
     t.next = (uint8_t)p->rank;

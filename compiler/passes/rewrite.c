@@ -18,6 +18,7 @@ typedef struct sweep {
     uint32_t n_rules, limit;
     const uint32_t *old_uses;
     uint32_t fired;
+    bool late;
 } sweep;
 
 static void count(rewriter *r, const char *rule)
@@ -56,7 +57,7 @@ static ir_val apply_rules(sweep *s, ir_val v)
     for (uint32_t turn = 0; turn < MAX_AT_ONE && r->l->n_nodes < s->limit; turn++) {
         bool changed = false;
         for (uint32_t k = 0; k < s->n_rules && !changed; k++) {
-            ir_val w = s->rules[k].apply(r, v);
+            ir_val w = s->rules[k].late && !s->late ? v : s->rules[k].apply(r, v);
             if (ir_is(w) && !ir_same(w, v)) {
                 count(r, s->rules[k].name);
                 s->fired++;
@@ -101,6 +102,7 @@ static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site
     uint32_t at = 0, limit = from->n_nodes * MAX_GROWTH + 4096;
     arena_mark empty[2] = {arena_get_mark(r->scratch[0]), arena_get_mark(r->scratch[1])};
     const ir_layer *now = from;
+    bool late = false;
     r->site = site;
     for (uint32_t turn = 0; turn < MAX_SWEEPS; turn++) {
         arena *to = r->scratch[at];
@@ -109,7 +111,7 @@ static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site
         r->uses = NULL;
         r->n_uses = r->cap_uses = 0;
         ir_live live = ir_find_live(now, r->work);
-        sweep s = {.r = r, .rules = rules, .n_rules = n_rules, .limit = limit, .old_uses = ir_uses(now, &live, r->work)};
+        sweep s = {.r = r, .rules = rules, .n_rules = n_rules, .limit = limit, .old_uses = ir_uses(now, &live, r->work), .late = late};
         now = ir_rebuild(now, to, on_value, &s);
         arena_release(r->work, work);
         r->fired += s.fired;
@@ -117,8 +119,9 @@ static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site
             return NULL;
         r->site = NULL;
         at = !at;
-        if (!s.fired)
+        if (!s.fired && late)
             break;
+        late = !s.fired;
     }
     ir_layer *done = ir_compact(now, mem);
     arena_release(r->scratch[0], empty[0]);

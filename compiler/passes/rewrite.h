@@ -33,7 +33,11 @@ typedef struct rewriter {
 } rewriter;
 
 typedef ir_val rewrite_rule(rewriter *r, ir_val v);
-typedef struct rewrite { const char *name; rewrite_rule *apply; } rewrite;
+typedef struct rewrite {
+    const char *name;
+    rewrite_rule *apply;
+    bool late;                  /* only where no other rule applies to any value */
+} rewrite;
 
 /* A single rewriting of a single value: tried once, in the first sweep. */
 typedef struct rewrite_site {

@@ -24,6 +24,22 @@ static ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
     return ir_broadcast(l, w, dom_of(l, w), &s);
 }
 
+/* where(c, f(where(c, a, b), x), d) = where(c, f(a, x), d). */
+static ir_val within_branch(ir_layer *l, ir_val v, ir_val c, ir_val a, ir_val d)
+{
+    ir_val args[3];
+    ir_node like = *ir_at(l, a);
+    bool any = false;
+    for (uint32_t k = 0; k < like.nargs; k++) {
+        args[k] = like.args[k];
+        if (op_of(l, args[k]) != OP_WHERE || !ir_same(arg_of(l, args[k], 0), c))
+            continue;
+        args[k] = as_shape_of(l, arg_of(l, args[k], 1), args[k]);
+        any = true;
+    }
+    return any ? as_shape_of(l, ir_where(l, c, ir_remake(l, &like, like.dom, args, like.nargs), d), v) : v;
+}
+
 /* where(c, where(c, a, b), d): the inner condition is decided. */
 ir_val rule_where(rewriter *r, ir_val v)
 {
@@ -38,6 +54,9 @@ ir_val rule_where(rewriter *r, ir_val v)
     if (op_of(l, c) == OP_AND && op_of(l, a) == OP_WHERE &&
         (ir_same(arg_of(l, a, 0), arg_of(l, c, 0)) || ir_same(arg_of(l, a, 0), arg_of(l, c, 1))))
         return as_shape_of(l, ir_where(l, c, arg_of(l, a, 1), b), v);
+    double zero;
+    if (ir_is_uniform(l, b, &zero) && ir_ops[op_of(l, a)].cls == CLS_EW && rw_uses(r, a) == 1)
+        return within_branch(l, v, c, a, b);
     return v;
 }
 
@@ -108,15 +127,15 @@ ir_val rule_factor(rewriter *r, ir_val v)
 }
 
 const rewrite rules_simplify[] = {
-    {"known at inference", rule_inference},
-    {"nested choice", rule_where},
-    {"constants", rule_constants},
-    {"slice of a concat", rule_slice},
-    {"concat of slices", rule_concat},
-    {"reshapes that cancel", rule_reshape},
-    {"axis sum", rule_axis_sum},
-    {"contraction", rule_contract},
-    {"common factor", rule_factor},
+    {"known at inference", rule_inference, false},
+    {"nested choice", rule_where, false},
+    {"constants", rule_constants, false},
+    {"slice of a concat", rule_slice, false},
+    {"concat of slices", rule_concat, false},
+    {"reshapes that cancel", rule_reshape, false},
+    {"axis sum", rule_axis_sum, false},
+    {"contraction", rule_contract, false},
+    {"common factor", rule_factor, false},
 };
 const uint32_t n_rules_simplify = sizeof rules_simplify / sizeof *rules_simplify;
 

@@ -108,16 +108,16 @@ ir_val term_arrange(ir_layer *l, const term *t, const uint8_t *names, uint32_t n
 {
     uint8_t perm[IR_MAX_RANK];
     uint32_t found = 0;
-    ir_shape given = ir_shape_of(l, t->v), s = {n, {{0}}};
+    ir_shape given = ir_shape_of(l, t->v), s = {0};
     for (uint32_t k = 0; k < n; k++) {
-        s.at[k] = dim_const(l->dims, 1);
-        for (uint32_t j = 0; j < t->n; j++) {
-            if (t->at[j] == names[k]) {
-                s.at[k] = given.at[j];
-                perm[found++] = (uint8_t)j;
-                break;
-            }
-        }
+        uint32_t j = 0;
+        while (j < t->n && t->at[j] != names[k])
+            j++;
+        if (j == t->n && !s.rank)               /* leading axes of 1 are understood */
+            continue;
+        s.at[s.rank++] = j == t->n ? dim_const(l->dims, 1) : given.at[j];
+        if (j < t->n)
+            perm[found++] = (uint8_t)j;
     }
     if (found != t->n)
         ir_bug(l, "a term with a letter that its place lacks");

@@ -33,8 +33,8 @@ term term_sum(ir_layer *l, const term *t, letters keep);    /* summed over the l
 /* Can the two be contracted without an operand or result of too many axes? */
 bool term_fits(letters a, letters b, letters keep);
 
-/* The value with its axes as `names` says, axes of 1 where it lacks a letter: as an operand of an element-wise
- * operation of that rank. All of its letters must be among the names. */
+/* The value with its axes as `names` says, axes of 1 where it lacks a letter but for leading ones: as an operand of
+ * an element-wise operation of that rank. All of its letters must be among the names. */
 ir_val term_arrange(ir_layer *l, const term *t, const uint8_t *names, uint32_t n);
 
 #endif
