@@ -1,4 +1,5 @@
-/* Emitted dense products in GF/s on one thread, beside the BLAS found at run time (OpenBLAS, held to one thread).
+/* Emitted dense products in GF/s on one thread, beside the BLAS found at run time (OpenBLAS, held to one
+ * thread).
  *
  *   bench_gemm [M [cpu]]        M rows (default 131072); "s" as third argument prints the assembly instead */
 #include <dlfcn.h>
@@ -8,14 +9,16 @@
 #include "codegen/cpu/gemm.h"
 #include "harness.h"
 
-typedef void gemm_fn(const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc, int64_t m, int64_t n, int64_t k);
-typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-                      int ldb, float beta, float *c, int ldc);
+typedef void gemm_fn(const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc, int64_t m,
+                     int64_t n, int64_t k);
+typedef void sgemm_fn(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
+                      const float *b, int ldb, float beta, float *c, int ldc);
 
 static void make(harness *h, const char *name, const gemm_spec *s)
 {
     emitter *e = &h->e;
-    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->i64_t};
+    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t,
+                            e->i64_t, e->i64_t, e->i64_t, e->i64_t};
     emit_function_begin(e, name, FN_EXPORTED, e->void_t, params, 9);
     LLVMValueRef p[9];
     for (unsigned i = 0; i < 9; i++)
@@ -58,7 +61,11 @@ int main(int argc, char **argv)
             int64_t n = shapes[i].n, k = shapes[i].k, m = rows;
             if (kind == GEMM_TN)
                 m = k, k = rows;
-            gemm_spec s = {.type = EL_F32, .kind = (gemm_kind)kind, .n = n, .k = kind == GEMM_TN ? 0 : k, .m = kind == GEMM_TN ? m : 0};
+            gemm_spec s = {.type = EL_F32,
+                           .kind = (gemm_kind)kind,
+                           .n = n,
+                           .k = kind == GEMM_TN ? 0 : k,
+                           .m = kind == GEMM_TN ? m : 0};
             gemm_spec u = {.type = EL_F32, .kind = (gemm_kind)kind};
             harness h = {0};
             harness_open(&h, cpu);
@@ -81,8 +88,8 @@ int main(int argc, char **argv)
                 }
                 double t0 = harness_now_ms();
                 if (sgemm)
-                    sgemm(101, kind == GEMM_TN ? 112 : 111, kind == GEMM_NT ? 112 : 111, (int)m, (int)n, (int)k, 1, a, (int)lda, b,
-                          (int)ldb, 0, c, (int)n);
+                    sgemm(101, kind == GEMM_TN ? 112 : 111, kind == GEMM_NT ? 112 : 111, (int)m, (int)n,
+                          (int)k, 1, a, (int)lda, b, (int)ldb, 0, c, (int)n);
                 ms[2][t] = harness_now_ms() - t0;
             }
             double flops = 2e-6 * (double)m * (double)n * (double)k;

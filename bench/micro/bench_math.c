@@ -1,7 +1,8 @@
-/* Emitted math functions: ns an element over 4096 elements, by lane count, with the time to make each; libm's scalar
- * function beside them where there is one.
+/* Emitted math functions: ns an element over 4096 elements, by lane count, with the time to make each; libm's
+ * scalar function beside them where there is one.
  *
- *   bench_math [f32|f64] [cpu] [level]        with a fourth argument, a function's name: its assembly, 8 lanes */
+ *   bench_math [f32|f64] [cpu] [level]        with a fourth argument, a function's name: its assembly, 8
+ * lanes */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,8 @@ static double libm_ns(math_id f)
     static const struct {
         math_id id;
         float (*fn)(float);
-    } known[] = {{MATH_EXP, expf}, {MATH_EXPM1, expm1f}, {MATH_LOG, logf}, {MATH_LOG1P, log1pf}, {MATH_SIN, sinf}, {MATH_COS, cosf},
-                 {MATH_TANH, tanhf}, {MATH_ERF, erff}};
+    } known[] = {{MATH_EXP, expf}, {MATH_EXPM1, expm1f}, {MATH_LOG, logf},   {MATH_LOG1P, log1pf},
+                 {MATH_SIN, sinf}, {MATH_COS, cosf},     {MATH_TANH, tanhf}, {MATH_ERF, erff}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].id == f) {
             volatile float sink = 0;
@@ -81,8 +82,8 @@ int main(int argc, char **argv)
             harness_close(&h);
         }
         if (argc <= 4)
-            printf("%-9s %6.2f %6.2f %6.2f %6.1f   %4.1f %4.1f\n", math_name((math_id)f), ns[0], ns[1], ns[2], libm_ns((math_id)f), ms[0],
-                   ms[2]);
+            printf("%-9s %6.2f %6.2f %6.2f %6.1f   %4.1f %4.1f\n", math_name((math_id)f), ns[0], ns[1], ns[2],
+                   libm_ns((math_id)f), ms[0], ms[2]);
     }
     return 0;
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- module ------------------------------------------------------------------------------------------------ */
+/* ---- module -------------------------------------------------------------------------------------------- */
 
 void emit_open(emitter *e, const char *module_name, const cpu_target *target, LLVMTargetMachineRef tm)
 {
@@ -38,15 +38,15 @@ void emit_close(emitter *e)
     memset(e, 0, sizeof *e);
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     unsigned char size, real;
     elem in_register;
 } elems[EL_COUNT] = {
-    [EL_BOOL] = {"bool", 1, 0, EL_BOOL}, [EL_I8] = {"i8", 1, 0, EL_I8},     [EL_I32] = {"i32", 4, 0, EL_I32},
-    [EL_I64] = {"i64", 8, 0, EL_I64},    [EL_F16] = {"f16", 2, 1, EL_F32},  [EL_BF16] = {"bf16", 2, 1, EL_F32},
+    [EL_BOOL] = {"bool", 1, 0, EL_BOOL}, [EL_I8] = {"i8", 1, 0, EL_I8},    [EL_I32] = {"i32", 4, 0, EL_I32},
+    [EL_I64] = {"i64", 8, 0, EL_I64},    [EL_F16] = {"f16", 2, 1, EL_F32}, [EL_BF16] = {"bf16", 2, 1, EL_F32},
     [EL_F32] = {"f32", 4, 1, EL_F32},    [EL_F64] = {"f64", 8, 1, EL_F64},
 };
 
@@ -87,7 +87,8 @@ LLVMTypeRef emit_mem_type(emitter *e, elem t, int lanes)
 
 LLVMTypeRef emit_type_like(LLVMTypeRef scalar, LLVMTypeRef shape)
 {
-    return LLVMGetTypeKind(shape) == LLVMVectorTypeKind ? LLVMVectorType(scalar, LLVMGetVectorSize(shape)) : scalar;
+    return LLVMGetTypeKind(shape) == LLVMVectorTypeKind ? LLVMVectorType(scalar, LLVMGetVectorSize(shape))
+                                                        : scalar;
 }
 
 int emit_lanes(LLVMValueRef v)
@@ -127,7 +128,7 @@ elem emit_elem(LLVMValueRef v)
     }
 }
 
-/* ---- constants --------------------------------------------------------------------------------------------- */
+/* ---- constants ----------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_i32(emitter *e, int32_t x) { return LLVMConstInt(e->i32_t, (uint64_t)(int64_t)x, 1); }
 LLVMValueRef emit_i64(emitter *e, int64_t x) { return LLVMConstInt(e->i64_t, (uint64_t)x, 1); }
@@ -170,7 +171,7 @@ LLVMValueRef emit_iota(emitter *e, elem t, int lanes)
     return lanes == 1 ? v[0] : LLVMConstVector(v, (unsigned)lanes);
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_splat(emitter *e, LLVMValueRef scalar, int lanes)
 {
@@ -202,7 +203,8 @@ LLVMValueRef emit_slice(emitter *e, LLVMValueRef v, int first, int lanes)
     LLVMValueRef at[64];
     for (int i = 0; i < lanes; i++)
         at[i] = emit_i32(e, first + i);
-    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(at, (unsigned)lanes), "");
+    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(at, (unsigned)lanes),
+                                  "");
 }
 
 LLVMValueRef emit_concat(emitter *e, LLVMValueRef a, LLVMValueRef b)

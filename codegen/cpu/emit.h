@@ -1,15 +1,15 @@
 /* Thin helpers over LLVM's builder: what a kernel generator says in two words.
  *
- * An `emitter` holds the module being written, the current function and place, the target, and the floating-point
- * policy: contraction into fused multiply-adds is allowed (where the target has them), nothing else is; NaN and
- * infinity are honoured, sums keep their order.
+ * An `emitter` holds the module being written, the current function and place, the target, and the
+ * floating-point policy: contraction into fused multiply-adds is allowed (where the target has them), nothing
+ * else is; NaN and infinity are honoured, sums keep their order.
  *
- * Values are LLVM values. A vector of 1 lane is a scalar: every helper takes either, and `lanes` may be 1, 2, 4, 8,
- * 16, 32. In memory elements have one of the types of `elem`; in registers f16 and bf16 are computed in f32 and
- * bool is i1, so a load widens and a store narrows. Integers are signed.
+ * Values are LLVM values. A vector of 1 lane is a scalar: every helper takes either, and `lanes` may be 1, 2,
+ * 4, 8, 16, 32. In memory elements have one of the types of `elem`; in registers f16 and bf16 are computed in
+ * f32 and bool is i1, so a load widens and a store narrows. Integers are signed.
  *
- * A mask is a vector of i1, or NULL for "all lanes": helpers give NULL where they can tell, and then plain loads
- * and stores are emitted. Lanes that a mask leaves out read as 0 and are not touched in memory. */
+ * A mask is a vector of i1, or NULL for "all lanes": helpers give NULL where they can tell, and then plain
+ * loads and stores are emitted. Lanes that a mask leaves out read as 0 and are not touched in memory. */
 #ifndef MPC_CODEGEN_CPU_EMIT_H
 #define MPC_CODEGEN_CPU_EMIT_H
 
@@ -41,14 +41,15 @@ typedef struct emitter {
     int depth;
 } emitter;
 
-/* ---- module ---------------------------------------------------------------------------------------------- */
+/* ---- module -------------------------------------------------------------------------------------------- */
 
-/* Starts a module of its own context for the target, which must outlive the emitter. tm gives triple and layout. */
+/* Starts a module of its own context for the target, which must outlive the emitter. tm gives triple and
+ * layout. */
 void emit_open(emitter *e, const char *module_name, const cpu_target *target, LLVMTargetMachineRef tm);
 /* Frees all of it. */
 void emit_close(emitter *e);
 
-/* ---- types ----------------------------------------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------------------------------------- */
 
 size_t elem_size(elem t);                                           /* bytes in memory */
 bool elem_is_real(elem t);
@@ -56,17 +57,19 @@ const char *elem_name(elem t);
 elem elem_register(elem t);                                         /* what it is in registers: f16 -> f32 */
 LLVMTypeRef emit_type(emitter *e, elem t, int lanes);               /* in registers */
 LLVMTypeRef emit_mem_type(emitter *e, elem t, int lanes);           /* in memory */
-LLVMTypeRef emit_type_like(LLVMTypeRef scalar, LLVMTypeRef shape);  /* the scalar type in as many lanes as shape */
+/* the scalar type in as many lanes as shape has */
+LLVMTypeRef emit_type_like(LLVMTypeRef scalar, LLVMTypeRef shape);
 int emit_lanes(LLVMValueRef v);
 bool emit_is_real(LLVMValueRef v);                                  /* scalar or vector of floating point */
 elem emit_elem(LLVMValueRef v);                                     /* of a value in a register */
 
-/* ---- constants and lanes --------------------------------------------------------------------------------- */
+/* ---- constants and lanes ------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_i32(emitter *e, int32_t x);
 LLVMValueRef emit_i64(emitter *e, int64_t x);
 LLVMValueRef emit_bool(emitter *e, bool x);
-/* A constant of the register type of t in all lanes. emit_number is for any element type, emit_like for that of v. */
+/* A constant of the register type of t in all lanes. emit_number is for any element type, emit_like for that
+ * of v. */
 LLVMValueRef emit_number(emitter *e, elem t, int lanes, double x);
 LLVMValueRef emit_integer(emitter *e, elem t, int lanes, int64_t x);
 LLVMValueRef emit_like(emitter *e, LLVMValueRef v, double x);
@@ -77,7 +80,7 @@ LLVMValueRef emit_set_lane(emitter *e, LLVMValueRef v, LLVMValueRef x, int lane)
 LLVMValueRef emit_slice(emitter *e, LLVMValueRef v, int first, int lanes);
 LLVMValueRef emit_concat(emitter *e, LLVMValueRef a, LLVMValueRef b);    /* two of equal lanes into one */
 
-/* ---- arithmetic: floating point or integer by the type of a ---------------------------------------------- */
+/* ---- arithmetic: floating point or integer by the type of a -------------------------------------------- */
 
 LLVMValueRef emit_add(emitter *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_sub(emitter *e, LLVMValueRef a, LLVMValueRef b);
@@ -108,8 +111,8 @@ LLVMValueRef emit_is_nan(emitter *e, LLVMValueRef a);
 LLVMValueRef emit_select(emitter *e, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_any(emitter *e, LLVMValueRef mask);                    /* scalar i1 of a vector of i1 */
 
-/* Between register types: widths of integers and reals, integer to real and back (towards zero, saturating, NaN
- * gives 0), bool to 0 or 1, number to bool (is it not 0). */
+/* Between register types: widths of integers and reals, integer to real and back (towards zero, saturating,
+ * NaN gives 0), bool to 0 or 1, number to bool (is it not 0). */
 LLVMValueRef emit_convert(emitter *e, LLVMValueRef v, elem to);
 LLVMValueRef emit_bits(emitter *e, LLVMValueRef v, LLVMTypeRef to);      /* the same bits as another type */
 /* f16 and bf16 by their bits (i16 lanes). Narrowing rounds to nearest even, overflows to infinity, keeps NaN;
@@ -117,7 +120,7 @@ LLVMValueRef emit_bits(emitter *e, LLVMValueRef v, LLVMTypeRef to);      /* the 
 LLVMValueRef emit_widen16(emitter *e, elem t, LLVMValueRef bits);
 LLVMValueRef emit_narrow16(emitter *e, elem t, LLVMValueRef real);
 
-/* ---- memory ---------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 
 /* base + index elements of t; the index may be i32 (sign-extended) or i64. */
 LLVMValueRef emit_ptr(emitter *e, elem t, LLVMValueRef base, LLVMValueRef index);
@@ -147,7 +150,7 @@ LLVMValueRef emit_combine(emitter *e, red_op op, LLVMValueRef a, LLVMValueRef b)
 /* The element that changes nothing: 0, 1, -inf, +inf (integers: the least and greatest), true, false. */
 LLVMValueRef emit_neutral(emitter *e, red_op op, elem t, int lanes);
 
-/* ---- control --------------------------------------------------------------------------------------------- */
+/* ---- control ------------------------------------------------------------------------------------------- */
 
 /* for (i = start; i < end; i += step): i64, step > 0. Values carried round are declared right after begin,
  * given their next value before end, and read after end:
@@ -188,12 +191,12 @@ LLVMValueRef emit_if_value(emitter *e, emit_if *c, LLVMValueRef then, LLVMValueR
 /* The condition is nearly always false (unlikely = true) or true. */
 void emit_if_weight(emitter *e, emit_if *c, bool unlikely);
 
-/* ---- functions ------------------------------------------------------------------------------------------- */
+/* ---- functions ----------------------------------------------------------------------------------------- */
 
 typedef enum { FN_INTERNAL, FN_EXPORTED } fn_visibility;
 
-/* Begins a function and stands in its entry; the function that was being written waits. Parameters are read by
- * LLVMGetParam(fn, i). Begins nest EMIT_DEPTH deep. */
+/* Begins a function and stands in its entry; the function that was being written waits. Parameters are read
+ * by LLVMGetParam(fn, i). Begins nest EMIT_DEPTH deep. */
 LLVMValueRef emit_function_begin(emitter *e, const char *name, fn_visibility vis, LLVMTypeRef ret,
                                  const LLVMTypeRef *params, unsigned n);
 /* The block must have been ended by emit_return. Goes back to where the waiting function was. */
@@ -204,7 +207,8 @@ LLVMValueRef emit_param(emitter *e, unsigned i);
 void emit_attribute(emitter *e, LLVMValueRef fn, int i, const char *name);
 LLVMValueRef emit_call(emitter *e, LLVMValueRef fn, const LLVMValueRef *args, unsigned n);
 /* A function of the runtime or of libc, declared at its first use by the types of the arguments. */
-LLVMValueRef emit_call_extern(emitter *e, const char *name, LLVMTypeRef ret, const LLVMValueRef *args, unsigned n);
+LLVMValueRef emit_call_extern(emitter *e, const char *name, LLVMTypeRef ret, const LLVMValueRef *args,
+                              unsigned n);
 /* An LLVM intrinsic overloaded on the given types. */
 LLVMValueRef emit_intrinsic(emitter *e, const char *name, const LLVMTypeRef *over, unsigned n_over,
                             const LLVMValueRef *args, unsigned n);

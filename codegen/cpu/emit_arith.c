@@ -20,7 +20,7 @@ static LLVMValueRef binary(emitter *e, const char *intrinsic, LLVMValueRef a, LL
     return flagged(e, emit_intrinsic(e, intrinsic, &t, 1, (LLVMValueRef[]){a, b}, 2));
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_add(emitter *e, LLVMValueRef a, LLVMValueRef b)
 {
@@ -72,7 +72,7 @@ LLVMValueRef emit_copysign(emitter *e, LLVMValueRef magnitude, LLVMValueRef sign
     return binary(e, "llvm.copysign", magnitude, sign);
 }
 
-/* ---- maximum and minimum: a NaN on either side comes out ---------------------------------------------------- */
+/* ---- maximum and minimum: a NaN on either side comes out ----------------------------------------------- */
 
 static bool is_constant_number(LLVMValueRef v)
 {
@@ -100,8 +100,8 @@ static LLVMValueRef extremum(emitter *e, bool max, LLVMValueRef a, LLVMValueRef 
         return emit_select(e, emit_cmp(e, op, a, b), a, b);
     if (e->target->isa == CPU_AARCH64)
         return binary(e, max ? "llvm.maximum" : "llvm.minimum", a, b);
-    /* `a > b ? a : b` is one instruction on x86 and gives b for a NaN in either: so a constant goes to the left,
-     * and only two variables need the test of a. */
+    /* `a > b ? a : b` is one instruction on x86 and gives b for a NaN in either: so a constant goes to the
+     * left, and only two variables need the test of a. */
     if (is_constant_number(b)) {
         LLVMValueRef t = a;
         a = b;
@@ -124,7 +124,7 @@ LLVMValueRef emit_relu(emitter *e, LLVMValueRef a)
     return emit_max(e, a, emit_like(e, a, 0));
 }
 
-/* ---- bits -------------------------------------------------------------------------------------------------- */
+/* ---- bits ---------------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_and(emitter *e, LLVMValueRef a, LLVMValueRef b) { return LLVMBuildAnd(e->b, a, b, ""); }
 LLVMValueRef emit_or(emitter *e, LLVMValueRef a, LLVMValueRef b) { return LLVMBuildOr(e->b, a, b, ""); }
@@ -148,16 +148,19 @@ LLVMValueRef emit_shr(emitter *e, LLVMValueRef a, int bits)
     return LLVMBuildLShr(e->b, a, shift_amount(e, a, bits), "");
 }
 
-/* ---- comparisons ------------------------------------------------------------------------------------------- */
+/* ---- comparisons --------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_cmp(emitter *e, cmp_op op, LLVMValueRef a, LLVMValueRef b)
 {
-    static const LLVMRealPredicate real[] = {[CMP_LT] = LLVMRealOLT, [CMP_LE] = LLVMRealOLE, [CMP_GT] = LLVMRealOGT,
-                                             [CMP_GE] = LLVMRealOGE, [CMP_EQ] = LLVMRealOEQ, [CMP_NE] = LLVMRealUNE};
-    static const LLVMIntPredicate integer[] = {[CMP_LT] = LLVMIntSLT, [CMP_LE] = LLVMIntSLE, [CMP_GT] = LLVMIntSGT,
-                                               [CMP_GE] = LLVMIntSGE, [CMP_EQ] = LLVMIntEQ,  [CMP_NE] = LLVMIntNE};
-    static const LLVMIntPredicate boolean[] = {[CMP_LT] = LLVMIntULT, [CMP_LE] = LLVMIntULE, [CMP_GT] = LLVMIntUGT,
-                                               [CMP_GE] = LLVMIntUGE, [CMP_EQ] = LLVMIntEQ,  [CMP_NE] = LLVMIntNE};
+    static const LLVMRealPredicate real[] = {
+        [CMP_LT] = LLVMRealOLT, [CMP_LE] = LLVMRealOLE, [CMP_GT] = LLVMRealOGT,
+        [CMP_GE] = LLVMRealOGE, [CMP_EQ] = LLVMRealOEQ, [CMP_NE] = LLVMRealUNE};
+    static const LLVMIntPredicate integer[] = {
+        [CMP_LT] = LLVMIntSLT, [CMP_LE] = LLVMIntSLE, [CMP_GT] = LLVMIntSGT,
+        [CMP_GE] = LLVMIntSGE, [CMP_EQ] = LLVMIntEQ,  [CMP_NE] = LLVMIntNE};
+    static const LLVMIntPredicate boolean[] = {
+        [CMP_LT] = LLVMIntULT, [CMP_LE] = LLVMIntULE, [CMP_GT] = LLVMIntUGT,
+        [CMP_GE] = LLVMIntUGE, [CMP_EQ] = LLVMIntEQ,  [CMP_NE] = LLVMIntNE};
     if (emit_is_real(a))
         return LLVMBuildFCmp(e->b, real[op], a, b, "");
     return LLVMBuildICmp(e->b, emit_elem(a) == EL_BOOL ? boolean[op] : integer[op], a, b, "");
@@ -179,10 +182,11 @@ LLVMValueRef emit_any(emitter *e, LLVMValueRef mask)
     if (lanes == 1)
         return mask;
     LLVMTypeRef bits = LLVMIntTypeInContext(e->cx, (unsigned)lanes);
-    return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, mask, bits, ""), LLVMConstInt(bits, 0, 0), "");
+    return LLVMBuildICmp(e->b, LLVMIntNE, LLVMBuildBitCast(e->b, mask, bits, ""), LLVMConstInt(bits, 0, 0),
+                         "");
 }
 
-/* ---- conversions ------------------------------------------------------------------------------------------- */
+/* ---- conversions --------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_bits(emitter *e, LLVMValueRef v, LLVMTypeRef to)
 {
@@ -210,7 +214,8 @@ LLVMValueRef emit_convert(emitter *e, LLVMValueRef v, elem to)
         return from == EL_BOOL ? LLVMBuildUIToFP(e->b, v, type, "") : LLVMBuildSIToFP(e->b, v, type, "");
     if (from == EL_BOOL)
         return LLVMBuildZExt(e->b, v, type, "");
-    return elem_size(to) > elem_size(from) ? LLVMBuildSExt(e->b, v, type, "") : LLVMBuildTrunc(e->b, v, type, "");
+    return elem_size(to) > elem_size(from) ? LLVMBuildSExt(e->b, v, type, "")
+                                           : LLVMBuildTrunc(e->b, v, type, "");
 }
 
 static LLVMValueRef int_like(emitter *e, LLVMValueRef v, uint32_t x)
@@ -228,12 +233,14 @@ static LLVMValueRef widen_f16(emitter *e, LLVMValueRef h)
     LLVMValueRef shifted = emit_shl(e, m, 13);
     LLVMValueRef normal = emit_add(e, shifted, int_like(e, x, 112u << 23));
     /* a NaN comes out quiet, as from hardware */
-    LLVMValueRef quiet = emit_select(e, emit_cmp(e, CMP_GT, m, int_like(e, x, 0x7c00)), int_like(e, x, 0x7fc00000),
-                                     int_like(e, x, 0x7f800000));
+    LLVMValueRef quiet = emit_select(e, emit_cmp(e, CMP_GT, m, int_like(e, x, 0x7c00)),
+                                     int_like(e, x, 0x7fc00000), int_like(e, x, 0x7f800000));
     LLVMValueRef special = emit_or(e, shifted, quiet);
     LLVMValueRef half = emit_number(e, EL_F32, emit_lanes(h), 0.5);
-    LLVMValueRef tiny = LLVMBuildFSub(e->b, emit_bits(e, emit_add(e, m, int_like(e, x, 0x3f000000)), f32), half, "");
-    LLVMValueRef r = emit_select(e, emit_cmp(e, CMP_LT, m, int_like(e, x, 0x0400)), emit_bits(e, tiny, i32), normal);
+    LLVMValueRef tiny =
+        LLVMBuildFSub(e->b, emit_bits(e, emit_add(e, m, int_like(e, x, 0x3f000000)), f32), half, "");
+    LLVMValueRef r =
+        emit_select(e, emit_cmp(e, CMP_LT, m, int_like(e, x, 0x0400)), emit_bits(e, tiny, i32), normal);
     r = emit_select(e, emit_cmp(e, CMP_GE, m, int_like(e, x, 0x7c00)), special, r);
     return emit_bits(e, emit_or(e, r, sign), f32);
 }
@@ -250,7 +257,8 @@ static LLVMValueRef narrow_f16(emitter *e, LLVMValueRef v)
     LLVMValueRef half = emit_number(e, EL_F32, emit_lanes(v), 0.5);
     LLVMValueRef tiny = LLVMBuildFAdd(e->b, emit_bits(e, x, LLVMTypeOf(v)), half, "");
     tiny = emit_sub(e, emit_bits(e, tiny, i32), int_like(e, x, 0x3f000000));
-    LLVMValueRef nan = emit_or(e, emit_and(e, emit_shr(e, x, 13), int_like(e, x, 0x3ff)), int_like(e, x, 0x7e00));
+    LLVMValueRef nan =
+        emit_or(e, emit_and(e, emit_shr(e, x, 13), int_like(e, x, 0x3ff)), int_like(e, x, 0x7e00));
     LLVMValueRef r = emit_select(e, emit_cmp(e, CMP_LT, x, int_like(e, x, 0x38800000)), tiny, normal);
     r = emit_select(e, emit_cmp(e, CMP_GE, x, int_like(e, x, 0x47800000)), int_like(e, x, 0x7c00), r);
     r = emit_select(e, emit_cmp(e, CMP_GT, x, int_like(e, x, 0x7f800000)), nan, r);
@@ -268,7 +276,8 @@ static LLVMValueRef narrow_bf16(emitter *e, LLVMValueRef v)
     return LLVMBuildTrunc(e->b, r, i16, "");
 }
 
-/* f64 to f32 so that rounding again to 16 bits gives what one rounding had given: inexact results are made odd. */
+/* f64 to f32 so that rounding again to 16 bits gives what one rounding had given: inexact results are made
+ * odd. */
 static LLVMValueRef narrow_to_odd(emitter *e, LLVMValueRef v)
 {
     LLVMTypeRef f32 = emit_type_like(e->f32_t, LLVMTypeOf(v)), i32 = emit_type_like(e->i32_t, LLVMTypeOf(v));
@@ -284,7 +293,8 @@ static LLVMValueRef narrow_to_odd(emitter *e, LLVMValueRef v)
 
 LLVMValueRef emit_widen16(emitter *e, elem t, LLVMValueRef bits)
 {
-    LLVMTypeRef f32 = emit_type_like(e->f32_t, LLVMTypeOf(bits)), i32 = emit_type_like(e->i32_t, LLVMTypeOf(bits));
+    LLVMTypeRef f32 = emit_type_like(e->f32_t, LLVMTypeOf(bits)),
+                i32 = emit_type_like(e->i32_t, LLVMTypeOf(bits));
     if (t == EL_BF16)
         return emit_bits(e, emit_shl(e, LLVMBuildZExt(e->b, bits, i32, ""), 16), f32);
     if (e->target->has_f16) {
@@ -301,7 +311,8 @@ LLVMValueRef emit_narrow16(emitter *e, elem t, LLVMValueRef real)
     if (t == EL_BF16)
         return narrow_bf16(e, real);
     if (e->target->has_f16) {
-        LLVMTypeRef f16 = emit_type_like(e->f16_t, LLVMTypeOf(real)), i16 = emit_type_like(e->i16_t, LLVMTypeOf(real));
+        LLVMTypeRef f16 = emit_type_like(e->f16_t, LLVMTypeOf(real)),
+                    i16 = emit_type_like(e->i16_t, LLVMTypeOf(real));
         return emit_bits(e, LLVMBuildFPTrunc(e->b, real, f16, ""), i16);
     }
     return narrow_f16(e, real);

@@ -12,7 +12,7 @@ static LLVMBasicBlockRef new_block(emitter *e, const char *name)
     return LLVMAppendBasicBlockInContext(e->cx, e->fn, name);
 }
 
-/* ---- counted loops ----------------------------------------------------------------------------------------- */
+/* ---- counted loops ------------------------------------------------------------------------------------- */
 
 emit_loop emit_for_begin(emitter *e, LLVMValueRef start, LLVMValueRef end, int64_t step)
 {
@@ -64,7 +64,8 @@ static void hint_unroll(emitter *e, LLVMValueRef branch, int unroll)
     parts[2] = LLVMMDNodeInContext2(e->cx, pair, 2);
     LLVMMetadataRef node = LLVMMDNodeInContext2(e->cx, parts, 3);
     LLVMMetadataReplaceAllUsesWith(self, node);
-    LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(e->cx, "llvm.loop", 9), LLVMMetadataAsValue(e->cx, node));
+    LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(e->cx, "llvm.loop", 9),
+                    LLVMMetadataAsValue(e->cx, node));
 }
 
 void emit_for_end(emitter *e, emit_loop *l)
@@ -97,7 +98,7 @@ void emit_for_end(emitter *e, emit_loop *l)
     }
 }
 
-/* ---- branches ---------------------------------------------------------------------------------------------- */
+/* ---- branches ------------------------------------------------------------------------------------------ */
 
 emit_if emit_if_begin(emitter *e, LLVMValueRef cond)
 {
@@ -141,7 +142,8 @@ LLVMValueRef emit_if_value(emitter *e, emit_if *c, LLVMValueRef then, LLVMValueR
     else
         LLVMPositionBuilderAtEnd(e->b, c->after);
     LLVMValueRef v = LLVMBuildPhi(e->b, LLVMTypeOf(then), "");
-    LLVMAddIncoming(v, (LLVMValueRef[]){then, otherwise}, (LLVMBasicBlockRef[]){c->then_end, c->other_end}, 2);
+    LLVMAddIncoming(v, (LLVMValueRef[]){then, otherwise}, (LLVMBasicBlockRef[]){c->then_end, c->other_end},
+                    2);
     LLVMPositionBuilderAtEnd(e->b, here);
     return v;
 }
@@ -157,18 +159,20 @@ void emit_if_weight(emitter *e, emit_if *c, bool unlikely)
     LLVMSetMetadata(c->branch, LLVMGetMDKindIDInContext(e->cx, "prof", 4), LLVMMetadataAsValue(e->cx, node));
 }
 
-/* ---- functions --------------------------------------------------------------------------------------------- */
+/* ---- functions ----------------------------------------------------------------------------------------- */
 
 void emit_attribute(emitter *e, LLVMValueRef fn, int i, const char *name)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-    LLVMAttributeIndex at = i < 0 ? (LLVMAttributeIndex)LLVMAttributeFunctionIndex : (LLVMAttributeIndex)i + 1;
+    LLVMAttributeIndex at =
+        i < 0 ? (LLVMAttributeIndex)LLVMAttributeFunctionIndex : (LLVMAttributeIndex)i + 1;
     LLVMAddAttributeAtIndex(fn, at, LLVMCreateEnumAttribute(e->cx, kind, 0));
 }
 
 static void set_text(emitter *e, LLVMValueRef fn, const char *key, const char *value)
 {
-    LLVMAttributeRef a = LLVMCreateStringAttribute(e->cx, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
+    LLVMAttributeRef a =
+        LLVMCreateStringAttribute(e->cx, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
 }
 
@@ -232,7 +236,8 @@ LLVMValueRef emit_call(emitter *e, LLVMValueRef fn, const LLVMValueRef *args, un
     return call;
 }
 
-LLVMValueRef emit_call_extern(emitter *e, const char *name, LLVMTypeRef ret, const LLVMValueRef *args, unsigned n)
+LLVMValueRef emit_call_extern(emitter *e, const char *name, LLVMTypeRef ret, const LLVMValueRef *args,
+                              unsigned n)
 {
     enum { MOST = 24 };
     assert(n <= MOST);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- addresses --------------------------------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_ptr(emitter *e, elem t, LLVMValueRef base, LLVMValueRef index)
 {
@@ -19,7 +19,7 @@ LLVMValueRef emit_ptr_bytes(emitter *e, LLVMValueRef base, int64_t bytes)
     return LLVMBuildInBoundsGEP2(e->b, e->i8_t, base, &at, 1, "");
 }
 
-/* ---- from and to memory types ------------------------------------------------------------------------------ */
+/* ---- from and to memory types -------------------------------------------------------------------------- */
 
 static LLVMValueRef to_register(emitter *e, elem t, LLVMValueRef raw)
 {
@@ -35,8 +35,8 @@ static LLVMValueRef to_memory(emitter *e, elem t, LLVMValueRef v)
     return t == EL_F16 || t == EL_BF16 ? emit_narrow16(e, t, v) : v;
 }
 
-/* Masked by hardware, or lane by lane? Single lanes go by a branch; elements below 4 bytes have no masked access
- * before AVX-512, and LLVM then makes a branch a lane itself. */
+/* Masked by hardware, or lane by lane? Single lanes go by a branch; elements below 4 bytes have no masked
+ * access before AVX-512, and LLVM then makes a branch a lane itself. */
 LLVMValueRef emit_load(emitter *e, elem t, int lanes, LLVMValueRef ptr, LLVMValueRef mask)
 {
     LLVMTypeRef type = emit_mem_type(e, t, lanes);
@@ -126,7 +126,7 @@ LLVMValueRef emit_local(emitter *e, LLVMTypeRef type, int64_t count, unsigned al
     return room;
 }
 
-/* ---- masks ------------------------------------------------------------------------------------------------- */
+/* ---- masks --------------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_mask_below(emitter *e, int lanes, LLVMValueRef count)
 {
@@ -135,7 +135,8 @@ LLVMValueRef emit_mask_below(emitter *e, int lanes, LLVMValueRef count)
     if (LLVMGetIntTypeWidth(LLVMTypeOf(count)) == 64) {
         /* held to the lanes, so that half the bits do */
         LLVMValueRef all = emit_i64(e, lanes);
-        count = LLVMBuildTrunc(e->b, emit_select(e, emit_cmp(e, CMP_LT, count, all), count, all), e->i32_t, "");
+        count =
+            LLVMBuildTrunc(e->b, emit_select(e, emit_cmp(e, CMP_LT, count, all), count, all), e->i32_t, "");
     }
     return emit_cmp(e, CMP_LT, emit_iota(e, EL_I32, lanes), emit_splat(e, count, lanes));
 }
@@ -145,7 +146,7 @@ LLVMValueRef emit_mask_and(emitter *e, LLVMValueRef a, LLVMValueRef b)
     return !a ? b : !b ? a : emit_and(e, a, b);
 }
 
-/* ---- reductions -------------------------------------------------------------------------------------------- */
+/* ---- reductions ---------------------------------------------------------------------------------------- */
 
 LLVMValueRef emit_combine(emitter *e, red_op op, LLVMValueRef a, LLVMValueRef b)
 {
@@ -176,9 +177,11 @@ LLVMValueRef emit_neutral(emitter *e, red_op op, elem t, int lanes)
     case RED_AND: return emit_integer(e, t, lanes, -1);
     case RED_OR: return emit_integer(e, t, lanes, 0);
     case RED_MAX:
-        return real ? emit_number(e, t, lanes, -INFINITY) : emit_integer(e, t, lanes, wide ? INT64_MIN : INT32_MIN);
+        return real ? emit_number(e, t, lanes, -INFINITY)
+                    : emit_integer(e, t, lanes, wide ? INT64_MIN : INT32_MIN);
     case RED_MIN:
-        return real ? emit_number(e, t, lanes, INFINITY) : emit_integer(e, t, lanes, wide ? INT64_MAX : INT32_MAX);
+        return real ? emit_number(e, t, lanes, INFINITY)
+                    : emit_integer(e, t, lanes, wide ? INT64_MAX : INT32_MAX);
     }
     return NULL;
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Fits the polynomials of math_poly.h: minimax by Remez's exchange in 60 digits, coefficients rounded to the type.
+"""Fits the polynomials of math_poly.h: minimax by Remez's exchange in 60 digits, then rounded to the type.
 
-Usage: fit.py > math_poly.h        (needs mpmath; a minute)
+Usage: fit.py > math_poly.h        (needs mpmath; ten seconds)
 
-Each row of FITS: name, type, number of coefficients, interval, the function, and the weight of its error, chosen so
-that the weighted error is the error of the final result relative to the result.
+Each row of FITS: name, type, number of coefficients, interval, the function, and the weight of its error,
+chosen so that the weighted error is the error of the final result relative to the result.
 """
-from mpmath import mp, mpf, exp, expm1, log, log1p, sin, cos, atan, erf, erfc, sqrt, pi, matrix, lu_solve, cos as mcos, frexp, ldexp, nint
-import numpy as np
+from mpmath import mp, mpf, exp, expm1, log, log1p, sin, cos, atan, erf, erfc, sqrt, pi
+from mpmath import frexp, ldexp, lu_solve, matrix, nint
 
 mp.dps = 60
 LN2_2 = log(2) / 2
@@ -17,8 +17,8 @@ def remez(f, w, n, a, b):
     """Coefficients c[0..n) that minimise max |w (f - sum c x^i)| on [a, b], and that error."""
     a, b = mpf(a), mpf(b)
     off = (b - a) / 1000        # so that no node lies where the weight is 0
-    xs = [(a + b) / 2 - (b - a) / 2 * mcos(pi * (2 * i + 1) / (2 * (n + 1))) + off for i in range(n + 1)]
-    grid = [(a + b) / 2 - (b - a) / 2 * mcos(pi * i / 600) for i in range(601)]
+    xs = [(a + b) / 2 - (b - a) / 2 * cos(pi * (2 * i + 1) / (2 * (n + 1))) + off for i in range(n + 1)]
+    grid = [(a + b) / 2 - (b - a) / 2 * cos(pi * i / 600) for i in range(601)]
     fg, wg = [f(x) for x in grid], [w(x) for x in grid]
     for _ in range(12):
         A = matrix(n + 1, n + 1)

@@ -1,16 +1,16 @@
 /* Dense products as register tiles: see gemm.h.
  *
- * A tile is `rows` rows of C by `vectors` vectors, held in registers while k runs; each step broadcasts one element
- * of A a row and loads one row of a panel of B (as Goto and van de Geijn 2008, without packing A: our A is read once
- * or from L2). Around it:
+ * A tile is `rows` rows of C by `vectors` vectors, held in registers while k runs; each step broadcasts one
+ * element of A a row and loads one row of a panel of B (as Goto and van de Geijn 2008, without packing A: our
+ * A is read once or from L2). Around it:
  *
  *   rows of A by blocks that fit L2          (NN, NT)
  *     k by blocks of a panel that fits L1
  *       panels of B, `vectors` wide          NT: transposed into the stack first
  *         tiles of rows
  *
- * One tile serves every number of rows: past the end it computes the last row again and stores it again, with the
- * same bits. */
+ * One tile serves every number of rows: past the end it computes the last row again and stores it again, with
+ * the same bits. */
 #include "codegen/cpu/gemm.h"
 
 #include <stdio.h>
@@ -48,17 +48,19 @@ typedef struct panel {
     LLVMValueRef mask[MOST_VECTORS];
 } panel;
 
-/* ---- choices ----------------------------------------------------------------------------------------------- */
+/* ---- choices ------------------------------------------------------------------------------------------- */
 
 static int div_up(int64_t a, int b) { return (int)((a + b - 1) / b); }
 
-/* Accumulators, a row of the panel and a broadcast must fit the registers; eight chains keep the units busy. */
+/* Accumulators, a row of the panel and a broadcast must fit the registers; eight chains keep units busy. */
 static tile_shape choose_tile(const cpu_target *t, int64_t n, int lanes)
 {
     int wide = n > 0 && n < 1024 ? div_up(n, lanes) : MOST_VECTORS;
     if (t->vector_registers >= 32)
-        return wide == 1 ? (tile_shape){8, 1} : wide == 2 ? (tile_shape){8, 2} : wide == 3 ? (tile_shape){8, 3}
-                                                                                         : (tile_shape){6, 4};
+        return wide == 1   ? (tile_shape){8, 1}
+               : wide == 2 ? (tile_shape){8, 2}
+               : wide == 3 ? (tile_shape){8, 3}
+                           : (tile_shape){6, 4};
     if (!t->has_fma)            /* the product needs a register, too */
         return wide == 1 ? (tile_shape){8, 1} : (tile_shape){4, 2};
     return wide == 1 ? (tile_shape){8, 1} : wide == 3 ? (tile_shape){4, 3} : (tile_shape){6, 2};
@@ -81,7 +83,7 @@ static int64_t row_block(const gemm_writer *w)
     return rows / w->tile.rows * w->tile.rows;
 }
 
-/* ---- small pieces ------------------------------------------------------------------------------------------ */
+/* ---- small pieces -------------------------------------------------------------------------------------- */
 
 static LLVMValueRef least(emitter *e, LLVMValueRef a, LLVMValueRef b)
 {
@@ -108,7 +110,7 @@ static LLVMValueRef vector_at(gemm_writer *w, LLVMValueRef row, int v)
     return emit_ptr_bytes(w->e, row, (int64_t)v * w->lanes * (int64_t)elem_size(w->s->type));
 }
 
-/* ---- a tile ------------------------------------------------------------------------------------------------ */
+/* ---- a tile -------------------------------------------------------------------------------------------- */
 
 /* Where a step of k reads: B's row, and for each row of C an element of A. */
 typedef struct cursor {
@@ -120,7 +122,8 @@ static void step(gemm_writer *w, const panel *p, const cursor *at_k, LLVMValueRe
     emitter *e = w->e;
     LLVMValueRef b[MOST_VECTORS];
     for (int v = 0; v < p->vectors; v++)
-        b[v] = emit_load(e, w->s->type, w->lanes, vector_at(w, at_k->b_row, v), p->packed ? NULL : p->mask[v]);
+        b[v] =
+            emit_load(e, w->s->type, w->lanes, vector_at(w, at_k->b_row, v), p->packed ? NULL : p->mask[v]);
     for (int r = 0; r < w->tile.rows; r++) {
         LLVMValueRef x = emit_load(e, w->s->type, 1, at(w, at_k->a_row[r], at_k->a_index), NULL);
         x = emit_splat(e, x, w->lanes);
@@ -129,10 +132,11 @@ static void step(gemm_writer *w, const panel *p, const cursor *at_k, LLVMValueRe
     }
 }
 
-/* k from `from` to `to` in steps of `unroll`; the accumulators are carried round. In TN a step of k is a row of A,
- * so one pointer runs down A and the rows of C are small offsets to it: unrolled, those would not fit the registers. */
-static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, const LLVMValueRef *a_row, const LLVMValueRef *shift,
-                  LLVMValueRef from, LLVMValueRef to, int unroll)
+/* k from `from` to `to` in steps of `unroll`; the accumulators are carried round. In TN a step of k is a row
+ * of A, so one pointer runs down A and the rows of C are small offsets to it: unrolled, those would not fit
+ * the registers. */
+static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, const LLVMValueRef *a_row,
+                  const LLVMValueRef *shift, LLVMValueRef from, LLVMValueRef to, int unroll)
 {
     emitter *e = w->e;
     int rows = w->tile.rows, count = rows * p->vectors;
@@ -164,8 +168,10 @@ static void run_k(gemm_writer *w, const panel *p, LLVMValueRef *acc, const LLVMV
         acc[i] = l.result[i];
 }
 
-/* Rows from m0 on, of the block of k that starts at k0 and has kc steps. `fresh`: start from 0 and not from C. */
-static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef fresh)
+/* Rows from m0 on, of the block of k that starts at k0 and has kc steps. `fresh`: start from 0 and not from
+ * C. */
+static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValueRef k0, LLVMValueRef kc,
+                       LLVMValueRef fresh)
 {
     emitter *e = w->e;
     elem t = w->s->type;
@@ -187,7 +193,8 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
     if (!always && !never)
         c = emit_if_begin(e, emit_not(e, fresh));
     for (int i = 0; i < rows * vectors && !always; i++)
-        old[i] = emit_load(e, t, w->lanes, vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
+        old[i] =
+            emit_load(e, t, w->lanes, vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
     if (!always && !never)
         emit_if_end(e, &c);
     for (int i = 0; i < rows * vectors; i++)
@@ -211,10 +218,11 @@ static void write_tile(gemm_writer *w, const panel *p, LLVMValueRef m0, LLVMValu
         emit_store(e, t, acc[i], vector_at(w, c_row[i / vectors], i % vectors), p->mask[i % vectors]);
 }
 
-/* ---- panels ------------------------------------------------------------------------------------------------ */
+/* ---- panels -------------------------------------------------------------------------------------------- */
 
-/* Is a panel copied to the stack first? Always where B is transposed, and where it is ragged and masked loads are
- * slow. Else it pays if many rows use it: rows of B that lie a power of two apart share few sets of the cache. */
+/* Is a panel copied to the stack first? Always where B is transposed, and where it is ragged and masked loads
+ * are slow. Else it pays if many rows use it: rows of B that lie a power of two apart share few sets of the
+ * cache. */
 typedef enum { PACK_NEVER, PACK_LONG, PACK_ALWAYS } packing;
 
 static packing choose_packing(const gemm_writer *w, bool ragged)
@@ -274,8 +282,8 @@ static void transpose(emitter *e, LLVMValueRef *v, int n)
         }
 }
 
-/* The panel of B's transpose, by squares of lanes x lanes and what k leaves over; columns past the end repeat the
- * last and are never stored. */
+/* The panel of B's transpose, by squares of lanes x lanes and what k leaves over; columns past the end repeat
+ * the last and are never stored. */
 static void pack_transposed(gemm_writer *w, const panel *p, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0)
 {
     enum { MOST_LANES = 16 };
@@ -310,8 +318,8 @@ static void pack_transposed(gemm_writer *w, const panel *p, LLVMValueRef k0, LLV
 }
 
 /* All tiles of rows m0 to m1 with the panel at column n0. */
-static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m0, LLVMValueRef m1, LLVMValueRef k0,
-                        LLVMValueRef kc, LLVMValueRef n0, LLVMValueRef fresh)
+static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m0, LLVMValueRef m1,
+                        LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef n0, LLVMValueRef fresh)
 {
     emitter *e = w->e;
     panel p = {.vectors = vectors, .c = at(w, w->c, n0)};
@@ -349,10 +357,11 @@ static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m
     emit_for_end(e, &rows);
 }
 
-/* ---- the loops around -------------------------------------------------------------------------------------- */
+/* ---- the loops around ---------------------------------------------------------------------------------- */
 
 /* Whole panels, then what is left of n. */
-static void write_columns(gemm_writer *w, LLVMValueRef m0, LLVMValueRef m1, LLVMValueRef k0, LLVMValueRef kc, LLVMValueRef fresh)
+static void write_columns(gemm_writer *w, LLVMValueRef m0, LLVMValueRef m1, LLVMValueRef k0, LLVMValueRef kc,
+                          LLVMValueRef fresh)
 {
     emitter *e = w->e;
     int width = w->tile.vectors * w->lanes;
@@ -425,7 +434,8 @@ LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
     if (fn)
         return fn;
 
-    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->i64_t};
+    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t,
+                            e->i64_t, e->i64_t, e->i64_t, e->i64_t};
     fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 9);
     emit_attribute(e, fn, -1, "noinline");
     emit_attribute(e, fn, 0, "readonly");
@@ -451,8 +461,9 @@ LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
     return fn;
 }
 
-void emit_gemm(emitter *e, const gemm_spec *s, LLVMValueRef a, LLVMValueRef lda, LLVMValueRef b, LLVMValueRef ldb,
-               LLVMValueRef c, LLVMValueRef ldc, LLVMValueRef m, LLVMValueRef n, LLVMValueRef k)
+void emit_gemm(emitter *e, const gemm_spec *s, LLVMValueRef a, LLVMValueRef lda, LLVMValueRef b,
+               LLVMValueRef ldb, LLVMValueRef c, LLVMValueRef ldc, LLVMValueRef m, LLVMValueRef n,
+               LLVMValueRef k)
 {
     LLVMValueRef fn = gemm_function(e, s);
     LLVMValueRef args[] = {a, lda, b, ldb, c, ldc, m ? m : emit_i64(e, s->m), n ? n : emit_i64(e, s->n),

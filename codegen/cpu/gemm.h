@@ -5,8 +5,8 @@
  *   GEMM_TN   C[m, n] (+)= sum over k of A[k, m] B[k, n]        x transposed @ dy: k runs over the nodes
  *
  * Rows are contiguous, lda, ldb, ldc are their distances in elements. Each element of C is one plain chain of
- * multiply-adds over k in rising order, started from 0 or (accumulate) from C: the bits do not depend on the tiles,
- * on how the caller cuts m, nor on cutting k into calls that accumulate. */
+ * multiply-adds over k in rising order, started from 0 or (accumulate) from C: the bits do not depend on the
+ * tiles, on how the caller cuts m, nor on cutting k into calls that accumulate. */
 #ifndef MPC_CODEGEN_CPU_GEMM_H
 #define MPC_CODEGEN_CPU_GEMM_H
 
@@ -29,7 +29,8 @@ enum { GEMM_STACK = 96 * 1024 };
 LLVMValueRef gemm_function(emitter *e, const gemm_spec *spec);
 
 /* A call of it. m, n, k may be NULL where the spec has them. */
-void emit_gemm(emitter *e, const gemm_spec *spec, LLVMValueRef a, LLVMValueRef lda, LLVMValueRef b, LLVMValueRef ldb,
-               LLVMValueRef c, LLVMValueRef ldc, LLVMValueRef m, LLVMValueRef n, LLVMValueRef k);
+void emit_gemm(emitter *e, const gemm_spec *spec, LLVMValueRef a, LLVMValueRef lda, LLVMValueRef b,
+               LLVMValueRef ldb, LLVMValueRef c, LLVMValueRef ldc, LLVMValueRef m, LLVMValueRef n,
+               LLVMValueRef k);
 
 #endif

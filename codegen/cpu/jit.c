@@ -1,5 +1,6 @@
-/* Loading objects into the process: see jit.h. Each object has an LLJIT instance of its own: making one costs well
- * under a millisecond, it isolates names, and disposing of it frees all there is, without shared state to lock. */
+/* Loading objects into the process: see jit.h. Each object has an LLJIT instance of its own: making one costs
+ * well under a millisecond, it isolates names, and disposing of it frees all there is, without shared state
+ * to lock. */
 #include "codegen/cpu/jit.h"
 
 #include <stdio.h>
@@ -26,7 +27,8 @@ static bool failed(LLVMErrorRef error, const char *what, char *err, size_t err_s
     return true;
 }
 
-static LLVMErrorRef define_given(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib, const jit_symbol *given, size_t n)
+static LLVMErrorRef define_given(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib, const jit_symbol *given,
+                                 size_t n)
 {
     if (n == 0)
         return NULL;
@@ -36,7 +38,8 @@ static LLVMErrorRef define_given(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib, co
     for (size_t i = 0; i < n; i++) {
         pairs[i].Name = LLVMOrcLLJITMangleAndIntern(jit, given[i].name);
         pairs[i].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)given[i].address;
-        pairs[i].Sym.Flags.GenericFlags = LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
+        pairs[i].Sym.Flags.GenericFlags =
+            LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
     }
     LLVMOrcMaterializationUnitRef unit = LLVMOrcAbsoluteSymbols(pairs, n);
     free(pairs);
@@ -49,21 +52,23 @@ static LLVMErrorRef define_given(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib, co
 static LLVMErrorRef define_process(LLVMOrcLLJITRef jit, LLVMOrcJITDylibRef lib)
 {
     LLVMOrcDefinitionGeneratorRef process = NULL;
-    LLVMErrorRef error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit),
-                                                                              NULL, NULL);
+    LLVMErrorRef error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+        &process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL);
     if (!error)
         LLVMOrcJITDylibAddGenerator(lib, process);
     return error;
 }
 
-/* What goes wrong comes back from the calls below; the session's own report, to standard error, is not wanted. */
+/* What goes wrong comes back from the calls below; the session's own report, to standard error, is not
+ * wanted. */
 static void keep_quiet(void *ctx, LLVMErrorRef error)
 {
     (void)ctx;
     LLVMConsumeError(error);
 }
 
-jit_module *jit_load(const void *object, size_t size, const jit_symbol *given, size_t n_given, char *err, size_t err_size)
+jit_module *jit_load(const void *object, size_t size, const jit_symbol *given, size_t n_given, char *err,
+                     size_t err_size)
 {
     cpu_target_init();
     jit_module *m = calloc(1, sizeof *m);
@@ -84,7 +89,8 @@ jit_module *jit_load(const void *object, size_t size, const jit_symbol *given, s
     if (bad)
         LLVMDisposeMemoryBuffer(copy);
     else        /* takes the buffer, whatever comes of it */
-        bad = failed(LLVMOrcLLJITAddObjectFileWithRT(m->jit, tracker, copy), "the object cannot be loaded", err, err_size);
+        bad = failed(LLVMOrcLLJITAddObjectFileWithRT(m->jit, tracker, copy), "the object cannot be loaded",
+                     err, err_size);
     LLVMOrcReleaseResourceTracker(tracker);
     if (bad) {
         jit_free(m);

@@ -64,7 +64,7 @@ static void collect(int fd, char *out, size_t size)
         out[at] = 0;
 }
 
-/* Runs argv and waits. Returns its exit status, NOT_FOUND if there is no such program, 128 if it was killed. */
+/* Runs argv and waits. Returns its exit status, NOT_FOUND without such a program, 128 if it was killed. */
 static int run_tool(char *const *argv, char *said, size_t said_size)
 {
     int pipe_fd[2];
@@ -122,8 +122,8 @@ static int run_linker(const char *tool, bool driver, const char *out, char **fil
     return status;
 }
 
-static bool link_files(const char *out, char **files, size_t n_files, const char *const *extra, size_t n_extra,
-                       char *err, size_t err_size)
+static bool link_files(const char *out, char **files, size_t n_files, const char *const *extra,
+                       size_t n_extra, char *err, size_t err_size)
 {
     const char *tools[] = {getenv("MPC_CC"), "cc", "gcc", "clang", "ld"};
     char said[2048];
@@ -149,10 +149,11 @@ static bool link_files(const char *out, char **files, size_t n_files, const char
     return false;
 }
 
-bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra, size_t n_extra,
-                 char *err, size_t err_size)
+bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra,
+                 size_t n_extra, char *err, size_t err_size)
 {
-    /* Beside the result, so that the last step is a rename; a folder of its own, so that no name can clash. */
+    /* Beside the result, so that the last step is a rename; a folder of its own, so that no name can clash.
+     */
     size_t room = strlen(path) + 32;
     char *folder = malloc(room), *library = malloc(room + 16);
     char **files = calloc(n_objects ? n_objects : 1, sizeof *files);
@@ -162,7 +163,7 @@ bool link_shared(const char *path, const object_bytes *objects, size_t n_objects
         snprintf(err, err_size, "out of memory");
         goto done;
     }
-    snprintf(folder, room, "%s%s.tmp-XXXXXX", path[0] == '-' ? "./" : "", path);      /* never read as an option */
+    snprintf(folder, room, "%s%s.tmp-XXXXXX", path[0] == '-' ? "./" : "", path); /* never read as an option */
     if (!mkdtemp(folder)) {
         snprintf(err, err_size, "cannot write \"%s\": %s", path, strerror(errno));
         goto done;

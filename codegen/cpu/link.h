@@ -1,7 +1,7 @@
 /* Objects to a shared library, by the system's compiler driver or linker.
  *
- * Tried in turn: the program named by the environment's MPC_CC, cc, gcc, clang, ld. It is started with an argument
- * vector, never through a shell. The library appears under its name only when it is complete. */
+ * Tried in turn: the program named by the environment's MPC_CC, cc, gcc, clang, ld. It is started with an
+ * argument vector, never through a shell. The library appears under its name only when it is complete. */
 #ifndef MPC_CODEGEN_CPU_LINK_H
 #define MPC_CODEGEN_CPU_LINK_H
 
@@ -10,10 +10,10 @@
 
 #include "codegen/cpu/object.h"
 
-/* Writes the shared library `path` from objects in memory. `extra` are arguments after the objects (libraries,
- * -L, -l, -Wl,…); where only ld is found, those that start with -Wl, are given without that. On failure returns
- * false, puts what the tool said into err, and leaves no file behind. */
-bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra, size_t n_extra,
-                 char *err, size_t err_size);
+/* Writes the shared library `path` from objects in memory. `extra` are arguments after the objects
+ * (libraries, -L, -l, -Wl,…); where only ld is found, those that start with -Wl, are given without that. On
+ * failure returns false, puts what the tool said into err, and leaves no file behind. */
+bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra,
+                 size_t n_extra, char *err, size_t err_size);
 
 #endif

@@ -16,7 +16,8 @@ static const struct {
     val (*body)(const mx *m, const val *a);
     double ulp32, ulp64;
 } table[MATH_COUNT] = {
-#define M(id, name, arguments, place, body, ulp32, ulp64, meaning) {name, arguments, place, body, ulp32, ulp64},
+#define M(id, name, arguments, place, body, ulp32, ulp64, meaning)                                           \
+    {name, arguments, place, body, ulp32, ulp64},
 #include "codegen/cpu/math.def"
 #undef M
 };
@@ -25,7 +26,7 @@ const char *math_name(math_id f) { return table[f].name; }
 int math_arguments(math_id f) { return table[f].arguments; }
 double math_ulp(math_id f, elem t) { return t == EL_F64 ? table[f].ulp64 : table[f].ulp32; }
 
-/* ---- emission ---------------------------------------------------------------------------------------------- */
+/* ---- emission ------------------------------------------------------------------------------------------ */
 
 static val make_function(emitter *e, math_id f, val like, const char *name)
 {
@@ -69,7 +70,7 @@ LLVMValueRef emit_math2(emitter *e, math_id f, LLVMValueRef x, LLVMValueRef y)
     return emit_math(e, f, (LLVMValueRef[]){x, y});
 }
 
-/* ---- parts ------------------------------------------------------------------------------------------------- */
+/* ---- parts --------------------------------------------------------------------------------------------- */
 
 mx mx_make(emitter *e, elem t, int lanes)
 {
@@ -140,7 +141,8 @@ val mx_power2(const mx *m, val n)
 
 val mx_scale(const mx *m, val p, val n)
 {
-    /* Half of n, rounded down, by a logical shift of n made positive: AVX2 has no arithmetic one for 64 bits. */
+    /* Half of n, rounded down, by a logical shift of n made positive: AVX2 has no arithmetic one for 64 bits.
+     */
     emitter *e = m->e;
     int64_t off = 4 * (m->bias + 1);
     val half = emit_sub(e, emit_shr(e, emit_add(e, n, mx_int(m, off)), 1), mx_int(m, off / 2));
@@ -148,7 +150,7 @@ val mx_scale(const mx *m, val p, val n)
     return emit_mul(e, emit_mul(e, p, mx_power2(m, half)), mx_power2(m, rest));
 }
 
-/* ---- the plain ones ---------------------------------------------------------------------------------------- */
+/* ---- the plain ones ------------------------------------------------------------------------------------ */
 
 static val intrinsic1(const mx *m, const char *name, val x)
 {

@@ -1,7 +1,7 @@
 /* exp and what is made of it: expm1, tanh, sigmoid, softplus, erf.
  *
- * e^x = 2^n e^r with n = x / ln 2 to the nearest and r = x - n ln 2, |r| <= ln 2 / 2, the product taken in two parts
- * whose first is exact; e^r = 1 + r + r^2 Q(r) (Cody and Waite 1980). */
+ * e^x = 2^n e^r with n = x / ln 2 to the nearest and r = x - n ln 2, |r| <= ln 2 / 2, the product taken in
+ * two parts whose first is exact; e^r = 1 + r + r^2 Q(r) (Cody and Waite 1980). */
 #include <math.h>
 
 #include "codegen/cpu/math_parts.h"

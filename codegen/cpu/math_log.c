@@ -1,8 +1,8 @@
 /* log and log1p.
  *
- * x = 2^k m with m from sqrt(1/2) to sqrt(2), f = m - 1 (exact). In f32 a polynomial of f; in f64 the series of
- * artanh in s = f / (2 + f), arranged so that what is rounded early is small: log(1 + f) = f - (h - s (h + z R(z))),
- * h = f^2 / 2, z = s^2. */
+ * x = 2^k m with m from sqrt(1/2) to sqrt(2), f = m - 1 (exact). In f32 a polynomial of f; in f64 the series
+ * of artanh in s = f / (2 + f), arranged so that what is rounded early is small: log(1 + f) = f - (h - s (h +
+ * z R(z))), h = f^2 / 2, z = s^2. */
 #include <math.h>
 
 #include "codegen/cpu/math_parts.h"
@@ -11,7 +11,8 @@
 val mx_log_sum(const mx *m, val f, val k)
 {
     emitter *e = m->e;
-    val hi = mx_pick(m, 0x1.62ep-1, 0x1.62e42fefa4p-1), lo = mx_pick(m, 0x1.0bfbe8p-15, -0x1.8432a1b0e2634p-43);
+    val hi = mx_pick(m, 0x1.62ep-1, 0x1.62e42fefa4p-1),
+        lo = mx_pick(m, 0x1.0bfbe8p-15, -0x1.8432a1b0e2634p-43);
     val h = emit_mul(e, emit_mul(e, f, f), mx_c(m, 0.5));
     val y;
     if (m->wide) {

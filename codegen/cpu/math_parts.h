@@ -1,8 +1,9 @@
 /* What the bodies of the math functions are made of; private to math_*.c.
  *
- * A body writes its function for any number of lanes of one real type. `mx` holds that type and its integer twin, and
- * the numbers of its format, so that most bodies serve f32 and f64 alike. Nothing here relies on contraction: every
- * fused multiply-add is asked for, so a lane's bits do not depend on what stands around it. */
+ * A body writes its function for any number of lanes of one real type. `mx` holds that type and its integer
+ * twin, and the numbers of its format, so that most bodies serve f32 and f64 alike. Nothing here relies on
+ * contraction: every fused multiply-add is asked for, so a lane's bits do not depend on what stands around
+ * it. */
 #ifndef MPC_CODEGEN_CPU_MATH_PARTS_H
 #define MPC_CODEGEN_CPU_MATH_PARTS_H
 
@@ -37,12 +38,12 @@ val mx_fnma(const mx *m, val a, val b, val c);
 /* c[0] + c[1] x + ... + c[n-1] x^(n-1) */
 val mx_poly(const mx *m, val x, const double *c, int n);
 /* The coefficients of one name for the type at hand. */
-#define MX_POLY(m, x, name)                                                                                           \
-    ((m)->wide ? mx_poly(m, x, name##64, (int)(sizeof name##64 / sizeof name##64[0]))                                 \
+#define MX_POLY(m, x, name)                                                                                 \
+    ((m)->wide ? mx_poly(m, x, name##64, (int)(sizeof name##64 / sizeof name##64[0]))                       \
                : mx_poly(m, x, name##32, (int)(sizeof name##32 / sizeof name##32[0])))
 
-/* x rounded to an integer by adding and taking away 1.5 * 2^mantissa: as a real, and by the low bits of `raw`. |x| must
- * be below 2^(mantissa - 2). */
+/* x rounded to an integer by adding and taking away 1.5 * 2^mantissa: as a real, and by the low bits of
+ * `raw`. |x| must be below 2^(mantissa - 2). */
 typedef struct mx_round {
     val real;
     val raw;                    /* bits of the sum: the integer, as far as low bits matter */
@@ -51,7 +52,8 @@ mx_round mx_nearest(const mx *m, val x);
 /* The integer of it, exact. */
 val mx_round_int(const mx *m, mx_round r);
 
-/* p 2^n by two factors, so that results below the normal range round once; |n| up to twice the exponent's range. */
+/* p 2^n by two factors, so that results below the normal range round once; |n| up to twice the exponent's
+ * range. */
 val mx_scale(const mx *m, val p, val n);
 /* 2^n in the normal range */
 val mx_power2(const mx *m, val n);
@@ -66,7 +68,7 @@ val mx_exp_plain(const mx *m, val x);
 
 /* log(1 + f) + k ln 2, f from sqrt(1/2) - 1 to sqrt(2) - 1. */
 val mx_log_sum(const mx *m, val f, val k);
-/* k and m of x = 2^k m, m from sqrt(1/2) to sqrt(2); x > 0 and normal. exponent: the biased k as an integer. */
+/* k and m of x = 2^k m, m from sqrt(1/2) to sqrt(2); x > 0 and normal. exponent: k + bias as an integer. */
 typedef struct mx_split {
     val mantissa, exponent, k;
 } mx_split;

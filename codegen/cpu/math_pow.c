@@ -1,8 +1,8 @@
 /* pow: e^(y log |x|) with log |x| known far beyond the type, then the sign and the special values of C.
  *
- * f32 is computed in f64, whose logarithm has bits to spare. f64 takes the logarithm as an unevaluated sum of two
- * (Dekker 1971): s = f / (2 + f) and the terms 2 s and 2/3 s^3 of the series of artanh in double length, the rest in
- * single; about 2^-65 relative, which y log x, up to 745, needs. */
+ * f32 is computed in f64, whose logarithm has bits to spare. f64 takes the logarithm as an unevaluated sum of
+ * two (Dekker 1971): s = f / (2 + f) and the terms 2 s and 2/3 s^3 of the series of artanh in double length,
+ * the rest in single; about 2^-65 relative, which y log x, up to 745, needs. */
 #include <math.h>
 
 #include "codegen/cpu/math_parts.h"
@@ -61,8 +61,9 @@ static twin log_twin(const mx *m, val mantissa, val k)
     val c_hi = mx_c(m, 0x1.5555555555555p-1), c_lo = mx_c(m, 0x1.5555555555555p-55);
     twin u = two_product(m, s3.hi, c_hi);
     u.lo = emit_add(e, u.lo, emit_fma(e, s3.hi, c_lo, emit_mul(e, s3.lo, c_hi)));
-    val tail = emit_mul(e, emit_mul(e, s3.hi, z.hi),
-                        mx_poly(m, z.hi, poly_log_tail64, (int)(sizeof poly_log_tail64 / sizeof poly_log_tail64[0])));
+    val tail = emit_mul(
+        e, emit_mul(e, s3.hi, z.hi),
+        mx_poly(m, z.hi, poly_log_tail64, (int)(sizeof poly_log_tail64 / sizeof poly_log_tail64[0])));
 
     twin h = fast_two_sum(m, emit_mul(e, k, mx_c(m, 0x1.62e42fefa4p-1)), emit_add(e, s, s));
     twin g = fast_two_sum(m, h.hi, u.hi);
@@ -84,8 +85,8 @@ static val log_short(const mx *m, val mantissa, val k)
     return emit_fma(e, k, mx_c(m, 0x1.62e42fefa39efp-1), y);
 }
 
-/* |x|^y in f64, by the short way for f32 arguments. 0 and infinity (of either) come out right; what involves NaN,
- * y = 0 and |x| = 1 with y infinite is for the caller. */
+/* |x|^y in f64, by the short way for f32 arguments. 0 and infinity (of either) come out right; what involves
+ * NaN, y = 0 and |x| = 1 with y infinite is for the caller. */
 static val magnitude(const mx *m, val ax, val y, bool narrow)
 {
     emitter *e = m->e;
@@ -126,7 +127,8 @@ val body_pow(const mx *m, const val *a)
         r = magnitude(m, ax, y, false);
     } else {
         mx wide = mx_make(e, EL_F64, m->lanes);
-        r = emit_convert(e, magnitude(&wide, emit_convert(e, ax, EL_F64), emit_convert(e, y, EL_F64), true), EL_F32);
+        r = emit_convert(e, magnitude(&wide, emit_convert(e, ax, EL_F64), emit_convert(e, y, EL_F64), true),
+                         EL_F32);
     }
     r = emit_select(e, emit_cmp(e, CMP_EQ, ax, one), one, r);
 

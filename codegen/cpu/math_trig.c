@@ -1,8 +1,9 @@
 /* sin, cos and atan2.
  *
- * sin and cos take away the nearest multiple n of pi / 2 in three parts by fused multiply-adds, the first of which
- * is exact (without them: in five short parts, whose products are exact). That holds up to 1e5 in f32 and 2^30 in
- * f64. Beyond, lanes go a slower way, taken only if one of them needs it: f32 through f64, f64 through libm. */
+ * sin and cos take away the nearest multiple n of pi / 2 in three parts by fused multiply-adds, the first of
+ * which is exact (without them: in five short parts, whose products are exact). That holds up to 1e5 in f32
+ * and 2^30 in f64. Beyond, lanes go a slower way, taken only if one of them needs it: f32 through f64, f64
+ * through libm. */
 #include <math.h>
 #include <stdio.h>
 
@@ -11,7 +12,8 @@
 
 static const double half_pi32[] = {0x1.921fb6p+0, -0x1.777a5cp-25, -0x1.ee59dap-50};
 static const double half_pi64[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
-static const double half_pi_short[] = {0x1.921fb4p+0, 0x1.4442dp-24, 0x1.846988p-48, 0x1.8cc518p-72, -0x1.fc8f8cp-97};
+static const double half_pi_short[] = {0x1.921fb4p+0, 0x1.4442dp-24, 0x1.846988p-48, 0x1.8cc518p-72,
+                                       -0x1.fc8f8cp-97};
 
 /* sin or cos for arguments in the range of the reduction. quarter: 0 for sin, 1 for cos. */
 static val trig_reduced(const mx *m, val x, int quarter)
@@ -92,8 +94,8 @@ static val trig(const mx *m, val x, math_id f, int quarter)
 val body_sin(const mx *m, const val *a) { return trig(m, a[0], MATH_SIN, 0); }
 val body_cos(const mx *m, const val *a) { return trig(m, a[0], MATH_COS, 1); }
 
-/* The smaller over the larger of |x| and |y|, brought below tan(pi / 8) by the addition theorem within the same
- * division; the angle is then a multiple of pi / 4 plus or minus the arc tangent of that. */
+/* The smaller over the larger of |x| and |y|, brought below tan(pi / 8) by the addition theorem within the
+ * same division; the angle is then a multiple of pi / 4 plus or minus the arc tangent of that. */
 val body_atan2(const mx *m, const val *a)
 {
     emitter *e = m->e;
@@ -124,7 +126,8 @@ val body_atan2(const mx *m, const val *a)
     eighths = emit_select(e, swap, emit_sub(e, mx_c(m, 2), eighths), eighths);
     eighths = emit_select(e, left, emit_sub(e, mx_c(m, 4), eighths), eighths);
     angle = emit_select(e, emit_xor(e, swap, left), emit_neg(e, angle), angle);
-    val lo = mx_pick(m, 0x1.5110b4p-23, 0x1.1a62633145c07p-55), hi = mx_pick(m, 0x1.921fbp-1, 0x1.921fb54442d18p-1);
+    val lo = mx_pick(m, 0x1.5110b4p-23, 0x1.1a62633145c07p-55),
+        hi = mx_pick(m, 0x1.921fbp-1, 0x1.921fb54442d18p-1);
     val r = emit_add(e, emit_mul(e, eighths, hi), emit_fma(e, eighths, lo, angle));
     r = emit_copysign(e, r, y);
     return emit_select(e, LLVMBuildFCmp(e->b, LLVMRealUNO, x, y, ""), emit_add(e, x, y), r);

@@ -9,10 +9,10 @@
 #include <llvm-c/Error.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
-/* The emitters make vectors, fold constants and keep values out of memory themselves. What is left to do: inline the
- * math functions, drop what is computed twice, take what a loop does not change out of it, and unroll where asked.
- * Vectorisers, inliners by cost, interprocedural passes and everything about memory that we do not use are left
- * out: they take most of the time of LLVM's own pipelines and find nothing here. */
+/* The emitters make vectors, fold constants and keep values out of memory themselves. What is left to do:
+ * inline the math functions, drop what is computed twice, take what a loop does not change out of it, and
+ * unroll where asked. Vectorisers, inliners by cost, interprocedural passes and everything about memory that
+ * we do not use are left out: they take most of the time of LLVM's own pipelines and find nothing here. */
 static const char *const pipelines[4] = {
     "always-inline,globaldce",
     "always-inline,globaldce,function(early-cse,simplifycfg,instsimplify)",
@@ -33,7 +33,8 @@ bool object_verify(LLVMModuleRef mod, char *err, size_t err_size)
     return !bad;
 }
 
-bool object_optimize(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, char *err, size_t err_size)
+bool object_optimize(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, char *err,
+                     size_t err_size)
 {
     if (!object_verify(mod, err, err_size))
         return false;
@@ -97,7 +98,8 @@ bool object_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, 
     return emit_copy(mod, tm, LLVMObjectFile, out, err, err_size);
 }
 
-bool object_emit_asm(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err, size_t err_size)
+bool object_emit_asm(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err,
+                     size_t err_size)
 {
     return emit_copy(mod, tm, LLVMAssemblyFile, out, err, err_size);
 }

@@ -1,7 +1,7 @@
 /* From a module to machine code: check, optimise by a short list of passes, and emit.
  *
- * Code comes out of the emitters in vectors already, so the passes are those that clean up after them; the list of
- * each level was chosen by time to compile against time to run. */
+ * Code comes out of the emitters in vectors already, so the passes are those that clean up after them; the
+ * list of each level was chosen by time to compile against time to run. */
 #ifndef MPC_CODEGEN_CPU_OBJECT_H
 #define MPC_CODEGEN_CPU_OBJECT_H
 
@@ -20,11 +20,13 @@ typedef struct object_bytes {
 bool object_verify(LLVMModuleRef mod, char *err, size_t err_size);
 
 /* Verifies, runs the passes of level 0 to 3, verifies again. verify_each: after each pass, too. */
-bool object_optimize(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, char *err, size_t err_size);
+bool object_optimize(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, char *err,
+                     size_t err_size);
 
 /* An ELF object, or the text of its assembly, into memory of the caller's (object_free). */
 bool object_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err, size_t err_size);
-bool object_emit_asm(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err, size_t err_size);
+bool object_emit_asm(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err,
+                     size_t err_size);
 /* The text of the module's LLVM IR. */
 bool object_emit_ir(LLVMModuleRef mod, object_bytes *out, char *err, size_t err_size);
 

@@ -1,5 +1,6 @@
-/* CPU targets: see target.h. Named ones come from target.def; `native` is put together from what LLVM says of the
- * machine, by features and not by name, so that a masked feature (a virtual machine, an old kernel) is not used. */
+/* CPU targets: see target.h. Named ones come from target.def; `native` is put together from what LLVM says of
+ * the machine, by features and not by name, so that a masked feature (a virtual machine, an old kernel) is
+ * not used. */
 #include "codegen/cpu/target.h"
 
 #include <pthread.h>
@@ -16,14 +17,15 @@ typedef struct target_row {
 } target_row;
 
 static const target_row rows[] = {
-#define T(name, cpu, isa, level, bits, registers, fma, f16, mask) {name, cpu, isa, level, bits, registers, fma, f16, mask},
+#define T(name, cpu, isa, level, bits, registers, fma, f16, mask)                                            \
+    {name, cpu, isa, level, bits, registers, fma, f16, mask},
 #include "codegen/cpu/target.def"
 #undef T
 };
 
 enum { ROWS = (int)(sizeof rows / sizeof rows[0]) };
 
-/* ---- LLVM's own tables ------------------------------------------------------------------------------------- */
+/* ---- LLVM's own tables --------------------------------------------------------------------------------- */
 
 static void register_targets(void)
 {
@@ -50,7 +52,7 @@ void cpu_target_init(void)
     pthread_once(&once, register_targets);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 const char *cpu_target_name(size_t i)
 {
@@ -109,7 +111,8 @@ static bool describe_native(cpu_target *t, char *err, size_t err_size)
     if (strncmp(triple, "x86_64", 6) == 0) {
         t->isa = CPU_X86_64;
         if (!HAS_ALL(features, level2)) {
-            snprintf(err, err_size, "this CPU (%s) lacks SSE4.2: x86-64-v2 is the least that code is made for", cpu);
+            snprintf(err, err_size,
+                     "this CPU (%s) lacks SSE4.2: x86-64-v2 is the least that code is made for", cpu);
             goto done;
         }
         t->level = !HAS_ALL(features, level3) ? 2 : !HAS_ALL(features, level4) ? 3 : 4;
@@ -128,7 +131,8 @@ static bool describe_native(cpu_target *t, char *err, size_t err_size)
         t->has_mask = false;
         ok = true;
     } else {
-        snprintf(err, err_size, "no code generation for this machine (%s); name a CPU to compile for", triple);
+        snprintf(err, err_size, "no code generation for this machine (%s); name a CPU to compile for",
+                 triple);
     }
 done:
     LLVMDisposeMessage(cpu);
@@ -164,7 +168,8 @@ bool cpu_target_find(const char *name, cpu_target *out, char *err, size_t err_si
         char *host = LLVMGetDefaultTargetTriple();
         bool host_x86 = strncmp(host, "x86_64", 6) == 0, host_arm = strncmp(host, "aarch64", 7) == 0;
         bool own = r->isa == CPU_X86_64 ? host_x86 : host_arm;
-        const char *linux_triple = r->isa == CPU_X86_64 ? "x86_64-unknown-linux-gnu" : "aarch64-unknown-linux-gnu";
+        const char *linux_triple =
+            r->isa == CPU_X86_64 ? "x86_64-unknown-linux-gnu" : "aarch64-unknown-linux-gnu";
         snprintf(out->triple, sizeof out->triple, "%s", own ? host : linux_triple);
         LLVMDisposeMessage(host);
         return true;
@@ -178,7 +183,7 @@ int cpu_target_lanes(const cpu_target *t, int elem_bytes)
     return t->vector_bits / 8 / elem_bytes;
 }
 
-/* ---- the machine ------------------------------------------------------------------------------------------- */
+/* ---- the machine --------------------------------------------------------------------------------------- */
 
 LLVMTargetMachineRef cpu_target_machine(const cpu_target *t, int level, char *err, size_t err_size)
 {
@@ -190,11 +195,11 @@ LLVMTargetMachineRef cpu_target_machine(const cpu_target *t, int level, char *er
         LLVMDisposeMessage(message);
         return NULL;
     }
-    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-                                                 LLVMCodeGenLevelAggressive};
+    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                 LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
     LLVMCodeGenOptLevel opt = levels[level < 0 ? 0 : level > 3 ? 3 : level];
-    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, opt, LLVMRelocPIC,
-                                                      LLVMCodeModelDefault);
+    LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, opt,
+                                                      LLVMRelocPIC, LLVMCodeModelDefault);
     if (!tm)
         snprintf(err, err_size, "LLVM has no machine for %s on %s", t->cpu, t->triple);
     return tm;

@@ -25,10 +25,11 @@ typedef struct cpu_target {
     bool has_fma;           /* fused multiply-add of f32 and f64 */
     bool has_f16;           /* conversion between f16 and f32 in hardware */
     bool has_mask;          /* masked loads and stores in hardware (AVX and later) */
-    int level;              /* x86-64 level 2, 3 or 4; 0 on other machines. For picking a variant at load time */
+    int level; /* x86-64 level 2, 3 or 4; 0 on other machines. For picking a variant at load time */
 } cpu_target;
 
-/* Finds the target of that name. On failure returns false and puts one line into err, with the names that exist. */
+/* Finds the target of that name. On failure returns false and puts one line into err, with the names that
+ * exist. */
 bool cpu_target_find(const char *name, cpu_target *out, char *err, size_t err_size);
 
 /* The i-th known name, NULL after the last: for help texts and completion. Number 0 is "native". */
@@ -38,10 +39,12 @@ const char *cpu_target_name(size_t i);
 int cpu_target_lanes(const cpu_target *t, int elem_bytes);
 
 /* A target machine for position-independent code at that optimisation level (0 to 3; beyond is held to it).
- * The caller disposes of it with LLVMDisposeTargetMachine. NULL and a text in err where LLVM lacks the target. */
+ * The caller disposes of it with LLVMDisposeTargetMachine. NULL and a text in err where LLVM lacks the
+ * target. */
 LLVMTargetMachineRef cpu_target_machine(const cpu_target *t, int level, char *err, size_t err_size);
 
-/* Registers LLVM's targets, once a process; any thread may call it any number of times. The functions above do. */
+/* Registers LLVM's targets, once a process; any thread may call it any number of times. The functions above
+ * do. */
 void cpu_target_init(void);
 
 #endif

@@ -19,7 +19,8 @@ typedef struct harness {
     double optimize_ms, emit_ms, load_ms;
 } harness;
 
-/* Begins a module for that CPU; code of other CPUs than this one's can be compiled and not run. Exits on failure. */
+/* Begins a module for that CPU; code of other CPUs than this one's can be compiled and not run. Exits on
+ * failure. */
 void harness_open(harness *h, const char *cpu);
 /* The same on a described target: for cutting features off the machine at hand. */
 void harness_open_target(harness *h, const cpu_target *t);
@@ -30,8 +31,8 @@ void harness_close(harness *h);
 /* The assembly of the module as it is now, on standard output. */
 void harness_dump(harness *h, int level);
 
-/* Begins void name(const void *a, const void *b, void *out, int64_t n) and a loop over n / lanes blocks; inside, the
- * index of the block's first element is returned. */
+/* Begins void name(const void *a, const void *b, void *out, int64_t n) and a loop over n / lanes blocks;
+ * inside, the index of the block's first element is returned. */
 typedef struct harness_map {
     emit_loop loop;
     LLVMValueRef a, b, out, i;
@@ -42,15 +43,15 @@ typedef void harness_map_fn(const void *a, const void *b, void *out, int64_t n);
 
 double harness_now_ms(void);
 
-#define CHECK(h, cond, ...)                                                                                           \
-    do {                                                                                                              \
-        if (!(cond)) {                                                                                                \
-            if ((h)->failures++ < 20) {                                                                               \
-                printf("%s:%d: ", __FILE__, __LINE__);                                                                \
-                printf(__VA_ARGS__);                                                                                  \
-                putchar('\n');                                                                                        \
-            }                                                                                                         \
-        }                                                                                                             \
+#define CHECK(h, cond, ...)                                                                                 \
+    do {                                                                                                    \
+        if (!(cond)) {                                                                                      \
+            if ((h)->failures++ < 20) {                                                                     \
+                printf("%s:%d: ", __FILE__, __LINE__);                                                      \
+                printf(__VA_ARGS__);                                                                        \
+                putchar('\n');                                                                              \
+            }                                                                                               \
+        }                                                                                                   \
     } while (0)
 
 #endif

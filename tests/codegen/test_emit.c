@@ -1,5 +1,6 @@
-/* The emitter's helpers, by running what they emit: half precision over all its values, masks, gathers, reductions,
- * maxima with NaN, conversions, loops and branches; on this CPU, and as for one without its newer instructions. */
+/* The emitter's helpers, by running what they emit: half precision over all its values, masks, gathers,
+ * reductions, maxima with NaN, conversions, loops and branches; on this CPU, and as for one without its newer
+ * instructions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static harness_map begin(harness *h, const char *what, int lanes)
     return harness_map_begin(h, name, lanes);
 }
 
-/* ---- f16 and bf16 ------------------------------------------------------------------------------------------ */
+/* ---- f16 and bf16 -------------------------------------------------------------------------------------- */
 
 static double f16_value(unsigned h)
 {
@@ -92,7 +93,8 @@ static void build_half(harness *h)
             for (int j = 0; j < 2; j++) {
                 snprintf(name, sizeof name, "narrow_%s_%s", elem_name(types[i]), elem_name(from[j]));
                 m = begin(h, name, lanes);
-                emit_store(e, types[i], load_at(e, from[j], lanes, m.a, m.i), emit_ptr(e, types[i], m.out, m.i), NULL);
+                emit_store(e, types[i], load_at(e, from[j], lanes, m.a, m.i),
+                           emit_ptr(e, types[i], m.out, m.i), NULL);
                 harness_map_end(h, &m);
             }
         }
@@ -104,7 +106,8 @@ enum { ALL = 65536, AROUND = 5 * ALL };
 static void around(elem t, double *x)
 {
     for (unsigned i = 0; i < ALL; i++) {
-        double a = value16(t, i), b = value16(t, (i & 0x7fff) == (t == EL_F16 ? 0x7bff : 0x7f7f) ? i : (i + 1) & 0xffff);
+        double a = value16(t, i),
+               b = value16(t, (i & 0x7fff) == (t == EL_F16 ? 0x7bff : 0x7f7f) ? i : (i + 1) & 0xffff);
         double half = isfinite(a) && isfinite(b) ? a / 2 + b / 2 : a;
         double *p = x + 5 * i;
         p[0] = a, p[1] = half;
@@ -129,10 +132,12 @@ static void check_narrow(harness *h, elem t, elem from)
     snprintf(name, sizeof name, "narrow_%s_%s", elem_name(t), elem_name(from));
     for (int k = 0; k < LANE_COUNTS; k++) {
         int count = AROUND / 32 * 32;
-        ((harness_map_fn *)named(h, name, lane_counts[k]))(from == EL_F64 ? (void *)x : (void *)narrow, NULL, got, count);
+        ((harness_map_fn *)named(h, name, lane_counts[k]))(from == EL_F64 ? (void *)x : (void *)narrow, NULL,
+                                                           got, count);
         for (int i = 0; i < count; i++)
-            CHECK(h, isnan(x[i]) ? isnan(value16(t, got[i])) : got[i] == want[i], "%s %s x%d (%s): %a gives %04x, not %04x", name,
-                  elem_name(from), lane_counts[k], h->target.cpu, x[i], got[i], want[i]);
+            CHECK(h, isnan(x[i]) ? isnan(value16(t, got[i])) : got[i] == want[i],
+                  "%s %s x%d (%s): %a gives %04x, not %04x", name, elem_name(from), lane_counts[k],
+                  h->target.cpu, x[i], got[i], want[i]);
     }
 }
 
@@ -148,15 +153,15 @@ static void check_half(harness *h, elem t)
         ((harness_map_fn *)named(h, name, lane_counts[k]))(bits, NULL, wide, ALL);
         for (unsigned i = 0; i < ALL; i++) {
             double want = value16(t, i), got = (double)wide[i];
-            CHECK(h, isnan(want) ? isnan(got) : got == want && !signbit(got) == !signbit(want), "%s x%d (%s): %04x gives %a", name,
-                  lane_counts[k], h->target.cpu, i, got);
+            CHECK(h, isnan(want) ? isnan(got) : got == want && !signbit(got) == !signbit(want),
+                  "%s x%d (%s): %04x gives %a", name, lane_counts[k], h->target.cpu, i, got);
         }
     }
     check_narrow(h, t, EL_F32);
     check_narrow(h, t, EL_F64);
 }
 
-/* ---- masks, gathers, reductions ---------------------------------------------------------------------------- */
+/* ---- masks, gathers, reductions ------------------------------------------------------------------------ */
 
 /* out[i] = a[i] for the first n of `lanes` elements */
 static void build_masks(harness *h)
@@ -201,13 +206,15 @@ static void check_masks(harness *h)
                 /* placed at the end of its room: reading past the mask would be seen by a sanitizer */
                 unsigned char *exact = malloc((size_t)(used * size) + 1);
                 for (int j = 0; j < used * size; j++)
-                    exact[j] = from[j] = types[i] == EL_BOOL ? (unsigned char)(j % 3 == 0) : (unsigned char)(j * 5 % 60 + 1);
+                    exact[j] = from[j] =
+                        types[i] == EL_BOOL ? (unsigned char)(j % 3 == 0) : (unsigned char)(j * 5 % 60 + 1);
                 memset(to, 0xee, sizeof to);
                 fn(exact, NULL, to, n);
                 bool rest = true;
                 for (int j = used * size; j < 512; j++)
                     rest = rest && to[j] == 0xee;
-                CHECK(h, memcmp(to, from, (size_t)(used * size)) == 0, "%s x%d: first %d differ", name, lanes, n);
+                CHECK(h, memcmp(to, from, (size_t)(used * size)) == 0, "%s x%d: first %d differ", name, lanes,
+                      n);
                 CHECK(h, rest, "%s x%d: written past %d", name, lanes, n);
                 free(exact);
             }
@@ -221,7 +228,8 @@ static void check_masks(harness *h)
                 table[j] = (float)j + 0.5f;
             ((harness_map_fn *)named(h, "gather_f32", lanes))(table, index, out, 64);
             for (int j = 0; j < 64; j++)
-                CHECK(h, out[j] == (index[j] < 0 ? 0 : table[index[j]]), "gather x%d: %d gives %g", lanes, index[j], (double)out[j]);
+                CHECK(h, out[j] == (index[j] < 0 ? 0 : table[index[j]]), "gather x%d: %d gives %g", lanes,
+                      index[j], (double)out[j]);
         }
 }
 
@@ -269,13 +277,13 @@ static void check_reductions(harness *h)
                 for (int n = lanes; n > 1; n /= 2)
                     for (int j = 0; j < n / 2; j++)
                         v[j] = combine(op, v[j], v[j + n / 2]);
-                CHECK(h, v[0] == out[i] || (isnan(v[0]) && isnan(out[i])), "reduce %d x%d: %g, not %g", op, lanes, (double)out[i],
-                      (double)v[0]);
+                CHECK(h, v[0] == out[i] || (isnan(v[0]) && isnan(out[i])), "reduce %d x%d: %g, not %g", op,
+                      lanes, (double)out[i], (double)v[0]);
             }
         }
 }
 
-/* ---- maxima, conversions, control -------------------------------------------------------------------------- */
+/* ---- maxima, conversions, control ---------------------------------------------------------------------- */
 
 enum { MAX_AB, MIN_AB, RELU, CLAMP, MAX_CONST, PICKS };
 
@@ -288,7 +296,8 @@ static void build_picks(harness *h)
             char name[32];
             snprintf(name, sizeof name, "pick_%d", what);
             harness_map m = begin(h, name, lanes);
-            LLVMValueRef a = load_at(e, EL_F32, lanes, m.a, m.i), b = load_at(e, EL_F32, lanes, m.b, m.i), r = a;
+            LLVMValueRef a = load_at(e, EL_F32, lanes, m.a, m.i), b = load_at(e, EL_F32, lanes, m.b, m.i),
+                         r = a;
             switch (what) {
             case MAX_AB: r = emit_max(e, a, b); break;
             case MIN_AB: r = emit_min(e, a, b); break;
@@ -332,7 +341,8 @@ static int64_t held(double x, int wide)
 static void check_picks(harness *h)
 {
     enum { N = 64 };
-    static const double hard[] = {0, -0.0, 1, -1, 0.5, -0.5, NAN, INFINITY, -INFINITY, 1.5, 2.5, -3.99, 1e10, -1e10, 1e30, 2147483648.0};
+    static const double hard[] = {0,         -0.0, 1,   -1,    0.5,  -0.5,  NAN,  INFINITY,
+                                  -INFINITY, 1.5,  2.5, -3.99, 1e10, -1e10, 1e30, 2147483648.0};
     float a[N], b[N], out[N];
     double d[N];
     for (int i = 0; i < N; i++)
@@ -352,19 +362,23 @@ static void check_picks(harness *h)
                 case CLAMP: want = combine(RED_MIN, combine(RED_MAX, a[i], -1), 2); break;
                 default: want = combine(RED_MAX, a[i], 0.5f); break;
                 }
-                CHECK(h, out[i] == want || (isnan(out[i]) && isnan(want)), "%s x%d: %g, %g gives %g", name, lanes, (double)a[i],
-                      (double)b[i], (double)out[i]);
+                CHECK(h, out[i] == want || (isnan(out[i]) && isnan(want)), "%s x%d: %g, %g gives %g", name,
+                      lanes, (double)a[i], (double)b[i], (double)out[i]);
             }
         }
         for (int wide = 0; wide < 2; wide++) {
             int32_t i32[N];
             int64_t i64[N], back64[N];
-            ((harness_map_fn *)named(h, wide ? "int_11" : "int_10", lanes))(d, NULL, wide ? (void *)i64 : (void *)i32, N);
+            ((harness_map_fn *)named(h, wide ? "int_11" : "int_10", lanes))(
+                d, NULL, wide ? (void *)i64 : (void *)i32, N);
             for (int i = 0; i < N; i++)
-                CHECK(h, (wide ? i64[i] : i32[i]) == held(d[i], wide), "f64 to i%d x%d: %g", wide ? 64 : 32, lanes, d[i]);
-            ((harness_map_fn *)named(h, wide ? "int_01" : "int_00", lanes))(a, NULL, wide ? (void *)i64 : (void *)i32, N);
+                CHECK(h, (wide ? i64[i] : i32[i]) == held(d[i], wide), "f64 to i%d x%d: %g", wide ? 64 : 32,
+                      lanes, d[i]);
+            ((harness_map_fn *)named(h, wide ? "int_01" : "int_00", lanes))(
+                a, NULL, wide ? (void *)i64 : (void *)i32, N);
             for (int i = 0; i < N; i++)
-                CHECK(h, (wide ? i64[i] : i32[i]) == held((double)a[i], wide), "f32 to i%d x%d: %g", wide ? 64 : 32, lanes, (double)a[i]);
+                CHECK(h, (wide ? i64[i] : i32[i]) == held((double)a[i], wide), "f32 to i%d x%d: %g",
+                      wide ? 64 : 32, lanes, (double)a[i]);
             for (int i = 0; i < N; i++)
                 back64[i] = (int64_t)i * i * 7919 * 104729 - 1000000007;
             ((harness_map_fn *)named(h, "real_01", lanes))(back64, NULL, out, N);
@@ -374,7 +388,8 @@ static void check_picks(harness *h)
     }
 }
 
-/* Collatz steps of n, counted up to a limit: nested loops, branches with values, carried values, no iterations. */
+/* Collatz steps of n, counted up to a limit: nested loops, branches with values, carried values, no
+ * iterations. */
 static void build_control(harness *h)
 {
     emitter *e = &h->e;

@@ -1,6 +1,7 @@
-/* Products against a plain loop, bit for bit: each element is one chain of multiply-adds over k, so the reference
- * knows the very result. Odd sizes, sizes known and unknown to the code, all kinds, both types, accumulating or not,
- * CPUs with and without fused multiply-add and masked memory; nothing outside of C's rows and columns is written. */
+/* Products against a plain loop, bit for bit: each element is one chain of multiply-adds over k, so the
+ * reference knows the very result. Odd sizes, sizes known and unknown to the code, all kinds, both types,
+ * accumulating or not, CPUs with and without fused multiply-add and masked memory; nothing outside of C's
+ * rows and columns is written. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,13 @@ enum { ROOM = 65 * 330, PAD = 3 };      /* elements of a matrix, at most */
 static const int64_t sizes[] = {0, 1, 3, 17, 63, 64, 65};   /* all triples, but not for each variant */
 enum { SIZES = (int)(sizeof sizes / sizeof sizes[0]) };
 
-typedef void gemm_fn(const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc, int64_t m, int64_t n, int64_t k);
+typedef void gemm_fn(const void *a, int64_t lda, const void *b, int64_t ldb, void *c, int64_t ldc, int64_t m,
+                     int64_t n, int64_t k);
 
-static double get(elem t, const void *p, int64_t i) { return t == EL_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
+static double get(elem t, const void *p, int64_t i)
+{
+    return t == EL_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
 static void set(elem t, void *p, int64_t i, double x)
 {
     if (t == EL_F64)
@@ -65,9 +70,10 @@ static void check(harness *h, gemm_fn *fn, const gemm_spec *s, buffers *x, int64
     bool same = memcmp(x->c, x->want, (size_t)used * elem_size(t)) == 0;
     for (int64_t i = 0; !same && i < used; i++)
         if (get(t, x->c, i) != get(t, x->want, i)) {
-            CHECK(h, false, "%s %s kind %d add %d, %lld x %lld x %lld: element %lld, %lld is %a, not %a", h->target.name,
-                  elem_name(t), (int)s->kind, (int)s->accumulate, (long long)m, (long long)n, (long long)k,
-                  (long long)(i / ldc), (long long)(i % ldc), get(t, x->c, i), get(t, x->want, i));
+            CHECK(h, false, "%s %s kind %d add %d, %lld x %lld x %lld: element %lld, %lld is %a, not %a",
+                  h->target.name, elem_name(t), (int)s->kind, (int)s->accumulate, (long long)m, (long long)n,
+                  (long long)k, (long long)(i / ldc), (long long)(i % ldc), get(t, x->c, i),
+                  get(t, x->want, i));
             break;
         }
 }
@@ -84,11 +90,13 @@ static void check_edges(const gemm_spec *s, gemm_fn *fn, int64_t m, int64_t n, i
             size_t bytes = (size_t)count[i] * elem_size(s->type), pages = (bytes + PAGE - 1) / PAGE * PAGE;
             size[i] = pages + 2 * PAGE;
             base[i] = mmap(NULL, size[i], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-            if (base[i] == MAP_FAILED || mprotect(base[i] + PAGE, pages + (pages == 0), PROT_READ | PROT_WRITE) != 0)
+            if (base[i] == MAP_FAILED ||
+                mprotect(base[i] + PAGE, pages + (pages == 0), PROT_READ | PROT_WRITE) != 0)
                 abort();
             matrix[i] = after ? base[i] + PAGE : base[i] + PAGE + pages - bytes;
         }
-        fn(matrix[0], s->kind == GEMM_TN ? m : k, matrix[1], s->kind == GEMM_NT ? k : n, matrix[2], n, m, n, k);
+        fn(matrix[0], s->kind == GEMM_TN ? m : k, matrix[1], s->kind == GEMM_NT ? k : n, matrix[2], n, m, n,
+           k);
         for (int i = 0; i < 3; i++)
             munmap(base[i], size[i]);
     }
@@ -97,7 +105,8 @@ static void check_edges(const gemm_spec *s, gemm_fn *fn, int64_t m, int64_t n, i
 static void wrapper(harness *h, const char *name, const gemm_spec *s)
 {
     emitter *e = &h->e;
-    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->i64_t};
+    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t,
+                            e->i64_t, e->i64_t, e->i64_t, e->i64_t};
     emit_function_begin(e, name, FN_EXPORTED, e->void_t, params, 9);
     LLVMValueRef p[9];
     for (unsigned i = 0; i < 9; i++)
@@ -109,8 +118,8 @@ static void wrapper(harness *h, const char *name, const gemm_spec *s)
 
 static void spec_name(char *out, size_t size, const gemm_spec *s)
 {
-    snprintf(out, size, "g%d_%s_%d_%lld_%lld_%lld", (int)s->kind, elem_name(s->type), (int)s->accumulate, (long long)s->m,
-             (long long)s->n, (long long)s->k);
+    snprintf(out, size, "g%d_%s_%d_%lld_%lld_%lld", (int)s->kind, elem_name(s->type), (int)s->accumulate,
+             (long long)s->m, (long long)s->n, (long long)s->k);
 }
 
 typedef struct shape {
@@ -118,7 +127,8 @@ typedef struct shape {
 } shape;
 
 /* known to the code: tails of every kind, one vector, three, more than one block of k */
-static const shape known[] = {{64, 64}, {16, 3}, {7, 64}, {65, 17}, {24, 65}, {3, 300}, {40, 1}, {1, 63}, {100, 100}};
+static const shape known[] = {{64, 64}, {16, 3}, {7, 64}, {65, 17},  {24, 65},
+                              {3, 300}, {40, 1}, {1, 63}, {100, 100}};
 enum { KNOWN = (int)(sizeof known / sizeof known[0]) };
 
 static void run(harness *h, const cpu_target *target, elem t, int first_kind, int kinds)
@@ -150,7 +160,8 @@ static void run(harness *h, const cpu_target *target, elem t, int first_kind, in
             gemm_fn *fn = (gemm_fn *)harness_find(h, name);
             for (int i = 0; i < SIZES * SIZES * SIZES; i++)
                 if (i % (add == 0 ? 2 : 5) == 0 || i < SIZES * SIZES)
-                    check(h, fn, &s, &x, sizes[i / SIZES / SIZES], sizes[i / SIZES % SIZES], sizes[i % SIZES]);
+                    check(h, fn, &s, &x, sizes[i / SIZES / SIZES], sizes[i / SIZES % SIZES],
+                          sizes[i % SIZES]);
             for (int i = 0; i < SIZES * SIZES * SIZES; i += 3)
                 check_edges(&s, fn, sizes[i / SIZES / SIZES], sizes[i / SIZES % SIZES], sizes[i % SIZES]);
             check_edges(&s, fn, 128, 128, 48);

@@ -1,6 +1,6 @@
-/* Every row of math.def, for both types, several lane counts, with and without fused multiply-add, against libm in
- * the next wider type: the error stays below the bound that the table states, over dense samples of the whole range,
- * the neighbourhoods of hard places, and special values. All lane counts give the same bits. */
+/* Every row of math.def, for both types, several lane counts, with and without fused multiply-add, against
+ * libm in the next wider type: the error stays below the bound that the table states, over dense samples of
+ * the whole range, around hard places, and special values. All lane counts give the same bits. */
 #include <fenv.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum { COUNT = 1 << 15 };       /* multiple of all lane counts */
 static const int lane_counts[] = {1, 2, 4, 8, 16, 32};
 enum { LANE_COUNTS = 6 };
 
-/* ---- what is right ----------------------------------------------------------------------------------------- */
+/* ---- what is right ------------------------------------------------------------------------------------- */
 
 static long double right1(math_id f, long double x)
 {
@@ -52,7 +52,7 @@ static long double right(math_id f, long double x, long double y)
     return right1(f, x);
 }
 
-/* ---- arguments --------------------------------------------------------------------------------------------- */
+/* ---- arguments ----------------------------------------------------------------------------------------- */
 
 static uint64_t state;
 static uint64_t random_bits(void)
@@ -80,12 +80,13 @@ static double random_of_type(elem t)        /* any bits of the type: every expon
 }
 
 static const double special[] = {
-    0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, INFINITY, -INFINITY, NAN, 1e-45, -1e-45, 5e-324, -5e-324, 1e-40, -1e-40,
-    1e-310, 1.1754943508222875e-38, 2.2250738585072014e-308, 3.4028234663852886e38, -3.4028234663852886e38,
-    1.7976931348623157e308, 88.7228, 88.73, 89, -87.3, -88, -103.9, -104, -110, 709.78, 709.79, -708.4, -745.1, -745.2, -746,
-    1e6, -1e6, 1e9, 1e10, 1e15, 1e22, -1e22, 1e38, 3.14159265358979, 1.5707963267948966, 0.7853981633974483, 16.5, 9.01, 10,
-    20, 0.625, 0.921875, 3.92, 4, 6, 0.9999999, 1.0000001, 1 - 0x1p-53, 1 + 0x1p-52, 0.70710678118654752, 8388608.5,
-    4503599627370497.0, 9007199254740993.0, 1e5, 99999, 1073741824.0, 1073741825.0, 16777217, 33554431, 0x1p-26, 0x1p-12,
+    0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, INFINITY, -INFINITY, NAN, 1e-45, -1e-45, 5e-324, -5e-324,
+    1e-40, -1e-40, 1e-310, 1.1754943508222875e-38, 2.2250738585072014e-308, 3.4028234663852886e38,
+    -3.4028234663852886e38, 1.7976931348623157e308, 88.7228, 88.73, 89, -87.3, -88, -103.9, -104, -110, 709.78,
+    709.79, -708.4, -745.1, -745.2, -746, 1e6, -1e6, 1e9, 1e10, 1e15, 1e22, -1e22, 1e38, 3.14159265358979,
+    1.5707963267948966, 0.7853981633974483, 16.5, 9.01, 10, 20, 0.625, 0.921875, 3.92, 4, 6, 0.9999999,
+    1.0000001, 1 - 0x1p-53, 1 + 0x1p-52, 0.70710678118654752, 8388608.5, 4503599627370497.0,
+    9007199254740993.0, 1e5, 99999, 1073741824.0, 1073741825.0, 16777217, 33554431, 0x1p-26, 0x1p-12,
 };
 enum { SPECIALS = (int)(sizeof special / sizeof special[0]) };
 
@@ -130,7 +131,7 @@ static void fill(math_id f, elem t, double *x, double *y)
             x[i] = (double)(float)x[i], y[i] = (double)(float)y[i];
 }
 
-/* ---- the error --------------------------------------------------------------------------------------------- */
+/* ---- the error ----------------------------------------------------------------------------------------- */
 
 static double ulps(elem t, double got, long double want)
 {
@@ -139,7 +140,8 @@ static double ulps(elem t, double got, long double want)
     if (isnan(got))
         return INFINITY;
     int low = t == EL_F64 ? -1074 : -149, bits = t == EL_F64 ? 53 : 24;
-    /* infinity counts as the number after the largest: a result that just rounds over is no worse than others */
+    /* infinity counts as the number after the largest: a result that just rounds over is no worse than others
+     */
     long double beyond = ldexpl(1, t == EL_F64 ? 1024 : 128), have = (long double)got;
     if (fabsl(have) > beyond)
         have = copysignl(beyond, have);
@@ -177,9 +179,10 @@ static void check_function(harness *h, math_id f, elem t, const char *cpu, bool 
         if (k > 0)
             for (int i = 0; i < COUNT; i++) {
                 bool nans = isnan(load(t, first, i)) && isnan(load(t, out, i));
-                bool same = nans || memcmp((char *)first + (size_t)i * size, (char *)out + (size_t)i * size, size) == 0;
-                CHECK(h, same, "%s %s x%d (%s): %a, alone %a, for %a, %a", math_name(f), elem_name(t), lane_counts[k], cpu,
-                      load(t, out, i), load(t, first, i), x[i], y[i]);
+                bool same = nans || memcmp((char *)first + (size_t)i * size, (char *)out + (size_t)i * size,
+                                           size) == 0;
+                CHECK(h, same, "%s %s x%d (%s): %a, alone %a, for %a, %a", math_name(f), elem_name(t),
+                      lane_counts[k], cpu, load(t, out, i), load(t, first, i), x[i], y[i]);
             }
     }
     double worst = 0, bound = math_ulp(f, t);
@@ -190,13 +193,15 @@ static void check_function(harness *h, math_id f, elem t, const char *cpu, bool 
         if (u > worst)
             worst = u, at = i;
         if (want == 0 && !isnan(load(t, first, i)))
-            CHECK(h, !signbit(want) == !signbit(load(t, first, i)) || load(t, first, i) != 0 || f == MATH_SIGN,
+            CHECK(h,
+                  !signbit(want) == !signbit(load(t, first, i)) || load(t, first, i) != 0 || f == MATH_SIGN,
                   "%s %s (%s): sign of zero for %a, %a", math_name(f), elem_name(t), cpu, x[i], y[i]);
     }
-    CHECK(h, worst <= bound, "%s %s (%s): %.2f ulp for %a, %a: %a, not %La", math_name(f), elem_name(t), cpu, worst, x[at],
-          y[at], load(t, first, at), right(f, (long double)x[at], (long double)y[at]));
+    CHECK(h, worst <= bound, "%s %s (%s): %.2f ulp for %a, %a: %a, not %La", math_name(f), elem_name(t), cpu,
+          worst, x[at], y[at], load(t, first, at), right(f, (long double)x[at], (long double)y[at]));
     if (print)
-        printf("%-9s %s %-8s %6.2f ulp of %.1f (%.9g, %.9g)\n", math_name(f), elem_name(t), cpu, worst, bound, x[at], y[at]);
+        printf("%-9s %s %-8s %6.2f ulp of %.1f (%.9g, %.9g)\n", math_name(f), elem_name(t), cpu, worst, bound,
+               x[at], y[at]);
 }
 
 static void build(harness *h, math_id f, elem t, int lanes)
@@ -227,8 +232,8 @@ static void run_all(harness *h, const cpu_target *target, const char *label, boo
         for (int t = 0; t < 2; t++)
             check_function(h, (math_id)f, types[t], label, print);
     if (print)
-        printf("%s: build %.0f, passes %.0f, code %.0f, all %.0f ms\n", label, t1 - t0, h->optimize_ms, h->emit_ms,
-               harness_now_ms() - t0);
+        printf("%s: build %.0f, passes %.0f, code %.0f, all %.0f ms\n", label, t1 - t0, h->optimize_ms,
+               h->emit_ms, harness_now_ms() - t0);
     harness_close(h);
 }
 

@@ -1,5 +1,5 @@
-/* From module to running code: every level, the texts, several modules with the same names, given symbols, what is
- * missing, threads; and shared libraries by the linker, with the ways in which that can fail. */
+/* From module to running code: every level, the texts, several modules with the same names, given symbols,
+ * what is missing, threads; and shared libraries by the linker, with the ways in which that can fail. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -46,13 +46,17 @@ static void check_levels(harness *h)
         CHECK(h, fn(40) == 40 + level, "level %d", level);
         float in[8] = {0, 1}, out[8];
         ((harness_map_fn *)harness_find(h, "map"))(in, NULL, out, 8);
-        CHECK(h, out[0] == 0 && out[1] > 0.842f && out[1] < 0.843f, "erf at level %d: %g", level, (double)out[1]);
-        CHECK(h, !jit_find(h->jit, "nothing", err, sizeof err) && strstr(err, "nothing"), "missing symbol: %s", err);
+        CHECK(h, out[0] == 0 && out[1] > 0.842f && out[1] < 0.843f, "erf at level %d: %g", level,
+              (double)out[1]);
+        CHECK(h, !jit_find(h->jit, "nothing", err, sizeof err) && strstr(err, "nothing"),
+              "missing symbol: %s", err);
 
         object_bytes text;
-        CHECK(h, object_emit_ir(h->e.mod, &text, err, sizeof err) && strstr(text.data, "define i64 @value"), "IR text");
+        CHECK(h, object_emit_ir(h->e.mod, &text, err, sizeof err) && strstr(text.data, "define i64 @value"),
+              "IR text");
         object_free(&text);
-        CHECK(h, object_emit_asm(h->e.mod, h->tm, &text, err, sizeof err) && strstr(text.data, "value:"), "assembly");
+        CHECK(h, object_emit_asm(h->e.mod, h->tm, &text, err, sizeof err) && strstr(text.data, "value:"),
+              "assembly");
         object_free(&text);
         harness_close(h);
     }
@@ -87,7 +91,8 @@ static void check_modules(harness *h)
     harness_open(&two, "native");
     build_value(&two, 2, true);
     object_bytes object;
-    bool ok = object_optimize(two.e.mod, two.tm, 2, true, err, sizeof err) && object_emit(two.e.mod, two.tm, &object, err, sizeof err);
+    bool ok = object_optimize(two.e.mod, two.tm, 2, true, err, sizeof err) &&
+              object_emit(two.e.mod, two.tm, &object, err, sizeof err);
     CHECK(h, ok, "%s", err);
     jit_symbol given = {"test_helper_that_is_given", (void *)helper};
     jit_module *m = jit_load(object.data, object.size, &given, 1, err, sizeof err);
@@ -149,7 +154,7 @@ static int count_files(const char *folder)
 
 static void check_link(harness *h)
 {
-    char folder[] = "/tmp/mpc-link-XXXXXX", path[64], bad[96], err[4096] = "";
+    char folder[] = "mpc-link-XXXXXX", path[64], bad[96], err[4096] = "";
     if (!mkdtemp(folder))
         return;
     snprintf(path, sizeof path, "%s/lib.so", folder);
@@ -157,7 +162,8 @@ static void check_link(harness *h)
     harness_open(h, "native");
     build_value(h, 3, false);
     object_bytes object = {0}, junk = {"junk", 4};
-    bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) && object_emit(h->e.mod, h->tm, &object, err, sizeof err);
+    bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) &&
+              object_emit(h->e.mod, h->tm, &object, err, sizeof err);
     CHECK(h, ok, "%s", err);
 
     CHECK(h, link_shared(path, &object, 1, NULL, 0, err, sizeof err), "link: %s", err);
@@ -176,11 +182,14 @@ static void check_link(harness *h)
     err[0] = 0;
     CHECK(h, !link_shared(path, &junk, 1, NULL, 0, err, sizeof err) && err[0], "junk was linked");
     CHECK(h, count_files(folder) == 0, "a failed link left %d files", count_files(folder));
-    CHECK(h, !link_shared(bad, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "cannot write"), "no such folder: %s", err);
+    CHECK(h, !link_shared(bad, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "cannot write"),
+          "no such folder: %s", err);
     setenv("MPC_CC", "no-such-compiler-here", 1);
-    CHECK(h, !link_shared(path, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "MPC_CC"), "MPC_CC: %s", err);
+    CHECK(h, !link_shared(path, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "MPC_CC"), "MPC_CC: %s",
+          err);
     setenv("MPC_CC", "false", 1);
-    CHECK(h, !link_shared(path, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "false failed"), "false: %s", err);
+    CHECK(h, !link_shared(path, &object, 1, NULL, 0, err, sizeof err) && strstr(err, "false failed"),
+          "false: %s", err);
     setenv("MPC_CC", "ld", 1);
     CHECK(h, link_shared(path, &object, 1, NULL, 0, err, sizeof err), "ld: %s", err);
     lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);

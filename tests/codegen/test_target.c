@@ -1,4 +1,5 @@
-/* CPU names: all that are listed make a machine, others are refused with the list; native fits the machine. */
+/* CPU names: all that are listed make a machine, others are refused with the list. What is emitted for one
+ * calls no library that its loader would not find. */
 #include <string.h>
 
 #include "codegen/cpu/gemm.h"
@@ -19,7 +20,8 @@ static void compile_for(harness *h, const char *name)
     x = emit_fma(e, x, emit_like(e, x, 2), emit_like(e, x, 1));
     emit_store(e, EL_F32, x, emit_ptr(e, EL_F32, m.out, m.i), NULL);
     harness_map_end(h, &m);
-    bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) && object_emit(h->e.mod, h->tm, &object, err, sizeof err);
+    bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) &&
+              object_emit(h->e.mod, h->tm, &object, err, sizeof err);
     CHECK(h, ok, "%s: %s", name, err);
     if (ok) {
         CHECK(h, object.size > 64 && memcmp(object.data, "\177ELF", 4) == 0, "%s: no ELF object", name);
@@ -28,10 +30,11 @@ static void compile_for(harness *h, const char *name)
     harness_close(h);
 }
 
-/* ---- no library calls -------------------------------------------------------------------------------------- */
+/* ---- no library calls ---------------------------------------------------------------------------------- */
 
-/* Does the line call a function that is neither ours nor one that stands in the text? Such a call is LLVM's way of
- * doing what the machine lacks (half precision, rounding, fused multiply-add, copies), and no loader would find it. */
+/* Does the line call a function that is neither ours nor one that stands in the text? Such a call is LLVM's
+ * way of doing what the machine lacks (half precision, rounding, fused multiply-add, copies), and no loader
+ * would find it. */
 static bool calls_library(const char *line)
 {
     static const char *const calls[] = {"callq\t", "jmp\t", "bl\t", "b\t"};
@@ -40,8 +43,8 @@ static bool calls_library(const char *line)
         if (!at || at > end || at[-1] != '\t')
             continue;
         at += strlen(calls[i]);
-        return strncmp(at, "mpc.", 4) != 0 && strncmp(at, ".L", 2) != 0 && strncmp(at, "sin", 3) != 0 && strncmp(at, "cos", 3) != 0 &&
-               *at != '*' && *at != '%';
+        return strncmp(at, "mpc.", 4) != 0 && strncmp(at, ".L", 2) != 0 && strncmp(at, "sin", 3) != 0 &&
+               strncmp(at, "cos", 3) != 0 && *at != '*' && *at != '%';
     }
     return false;
 }
@@ -49,7 +52,8 @@ static bool calls_library(const char *line)
 static void build_everything(harness *h, int lanes)
 {
     emitter *e = &h->e;
-    static const elem types[] = {EL_F32, EL_F64}, memory[] = {EL_F16, EL_BF16, EL_BOOL, EL_I8, EL_I32, EL_I64};
+    static const elem types[] = {EL_F32, EL_F64},
+                      memory[] = {EL_F16, EL_BF16, EL_BOOL, EL_I8, EL_I32, EL_I64};
     for (int t = 0; t < 2; t++) {
         harness_map m = harness_map_begin(h, t ? "wide" : "narrow", lanes);
         LLVMValueRef x = emit_load(e, types[t], lanes, emit_ptr(e, types[t], m.a, m.i), NULL);
@@ -67,7 +71,10 @@ static void build_everything(harness *h, int lanes)
         emit_store(e, types[t], x, emit_ptr(e, types[t], m.out, m.i), NULL);
         harness_map_end(h, &m);
         for (int kind = 0; kind < 3 && lanes > 1; kind++) {
-            gemm_spec s = {.type = types[t], .kind = (gemm_kind)kind, .n = kind == GEMM_NT ? 40 : 0, .accumulate = kind == GEMM_TN};
+            gemm_spec s = {.type = types[t],
+                           .kind = (gemm_kind)kind,
+                           .n = kind == GEMM_NT ? 40 : 0,
+                           .accumulate = kind == GEMM_TN};
             LLVMSetLinkage(gemm_function(e, &s), LLVMExternalLinkage);
         }
     }
@@ -81,7 +88,8 @@ static void check_calls(harness *h, const char *name)
     for (int k = 0; k < 2; k++) {
         harness_open(h, name);
         build_everything(h, widths[k]);
-        bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) && object_emit_asm(h->e.mod, h->tm, &text, err, sizeof err);
+        bool ok = object_optimize(h->e.mod, h->tm, 2, true, err, sizeof err) &&
+                  object_emit_asm(h->e.mod, h->tm, &text, err, sizeof err);
         CHECK(h, ok, "%s: %s", name, err);
         for (const char *line = ok ? text.data : NULL; line && *line; line = strchr(line, '\n') + 1)
             CHECK(h, !calls_library(line), "%s x%d: %.*s", name, widths[k], (int)strcspn(line, "\n"), line);
@@ -98,21 +106,32 @@ int main(void)
     const char *name;
     for (size_t i = 0; (name = cpu_target_name(i)); i++) {
         CHECK(&h, cpu_target_find(name, &t, err, sizeof err), "%s: %s", name, err);
-        CHECK(&h, strcmp(t.name, name) == 0 && t.vector_bits >= 128 && t.vector_bits <= 512, "%s: description", name);
+        CHECK(&h, strcmp(t.name, name) == 0 && t.vector_bits >= 128 && t.vector_bits <= 512,
+              "%s: description", name);
         CHECK(&h, t.isa == CPU_AARCH64 || t.level >= 2, "%s: level %d", name, t.level);
-        CHECK(&h, (t.level == 4) == (t.vector_bits == 512), "%s: width %d at level %d", name, t.vector_bits, t.level);
-        CHECK(&h, t.level < 3 || (t.has_fma && t.has_f16 && t.has_mask), "%s: lacks what its level has", name);
+        CHECK(&h, (t.level == 4) == (t.vector_bits == 512), "%s: width %d at level %d", name, t.vector_bits,
+              t.level);
+        CHECK(&h, t.level < 3 || (t.has_fma && t.has_f16 && t.has_mask), "%s: lacks what its level has",
+              name);
         compile_for(&h, name);
     }
-    static const char *const wrong[] = {"", "zen", "x86-64", "sm_90", "native ", "x86-64-v3,+avx512f",
-                                        "a name that is longer than any name of any machine that was ever made"};
+    static const char *const wrong[] = {
+        "",
+        "zen",
+        "x86-64",
+        "sm_90",
+        "native ",
+        "x86-64-v3,+avx512f",
+        "a name that is longer than any name of any machine that was ever made"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         err[0] = 0;
         CHECK(&h, !cpu_target_find(wrong[i], &t, err, sizeof err), "\"%s\" was taken", wrong[i]);
-        CHECK(&h, strstr(err, "unknown CPU") && strstr(err, "native, x86-64-v2"), "\"%s\": said: %s", wrong[i], err);
+        CHECK(&h, strstr(err, "unknown CPU") && strstr(err, "native, x86-64-v2"), "\"%s\": said: %s",
+              wrong[i], err);
     }
     char small[16];
-    CHECK(&h, !cpu_target_find("zen", &t, small, sizeof small) && strlen(small) == 15, "a small buffer: \"%s\"", small);
+    CHECK(&h, !cpu_target_find("zen", &t, small, sizeof small) && strlen(small) == 15,
+          "a small buffer: \"%s\"", small);
 
     static const char *const kinds[] = {"x86-64-v2", "sandybridge", "x86-64-v3", "x86-64-v4", "aarch64"};
     for (int i = 0; i < 5; i++)
