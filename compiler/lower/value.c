@@ -42,15 +42,31 @@ static ir_val compare(lowering *L, sem_fn fn, ir_val a, ir_val b)
     }
 }
 
+/* A number beside an index: as an index where it is one, otherwise both are compared as numbers. */
+static bool compare_mixed(lowering *L, const ir_val *given, ir_val *a, ir_type t)
+{
+    ir_layer *l = L->l;
+    const uint32_t number = ir_at(l, given[0])->type == T_INDEX;
+    if ((ir_at(l, given[1])->type == T_INDEX) == (number == 1)) return false;
+    double x;
+    if (ir_is_const(l, given[number], &x) && x >= 0 && x < INT32_MAX && x == (double)(int64_t)x) {
+        a[number] = ir_const_index(l, (int64_t)x, dim_const(l->dims, (int64_t)x + 1));
+        a[!number] = given[!number];
+    } else {
+        a[number] = as_type(L, given[number], t);
+        a[!number] = ir_cast(l, given[!number], t);
+    }
+    return true;
+}
+
 ir_val lower_ew(lowering *L, const sem_expr *e, const ir_val *given, ir_type t)
 {
     enum { MOST = 3 };
     ir_layer *l = L->l;
     ir_val a[MOST] = {{0}};
     const sem_fn fn = e->u.fn;
-    const bool mixed = e->n_args == 2 && (ir_at(l, given[0])->type == T_INDEX) != (ir_at(l, given[1])->type == T_INDEX);
-    for (uint32_t i = 0; i < e->n_args; i++)                     /* an index beside a number is compared as a number */
-        a[i] = mixed && ir_at(l, given[i])->type == T_INDEX ? ir_cast(l, given[i], t) : as_type(L, given[i], t);
+    if (e->n_args != 2 || !compare_mixed(L, given, a, t))
+        for (uint32_t i = 0; i < e->n_args; i++) a[i] = as_type(L, given[i], t);
     const ir_val x = a[0];
     switch (fn) {
     case SEM_FN_add: return ir_add(l, x, a[1]);

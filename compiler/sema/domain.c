@@ -144,7 +144,7 @@ static void unreadable(checker *c, const ast_expr *e, const char *name, sem_dom 
     } else if (sem_is_nodal(x.dom) && value == SEM_EDGE) {
         diag_help(d, x.dom == SEM_SRC ? "a source node sees its edges through an aggregate, as sum(%s, by = src)"
                                       : "a node sees its edges through an aggregate, as sum(%s)", name);
-    } else if (x.dom < value) {
+    } else if (x.dom < SEM_NODE) {
         diag_help(d, "aggregate it, as mean(%s)", name);
     }
 }

@@ -32,6 +32,12 @@ static sem_type inst_type(dim_table *to, const sem_inst *inst, sem_type t)
 
 /* ---- use ---- */
 
+static void check_expanded(checker *c, span at)
+{
+    if (c->n_called > SEM_MAX_EXPANDED)
+        sem_exhausted(c, at, "with the layers that it uses, layer `%s` has more than %d expressions and params", c->layer->name, (int)SEM_MAX_EXPANDED);
+}
+
 static sem_layer *find_callee(checker *c, const ast_name *name)
 {
     sem_layer *l = map_get_ptr(&c->layers, name->text);
@@ -139,6 +145,7 @@ void check_use(checker *c, const ast_stmt *s)
         if (l->nest + 1 > c->layer->nest) c->layer->nest = l->nest + 1;
         c->n_called += l->n_params;
         c->layer->n_params += l->n_params;
+        check_expanded(c, s->use.layer.span);
         if (l->bad) c->layer->bad = true;
         if (c->layer->nest > SEM_MAX_NEST) sem_exhausted(c, s->use.layer.span, "layers are nested more than %d deep", (int)SEM_MAX_NEST);
         if (!static_args(c, s, inst)) inst->callee = NULL;
@@ -250,8 +257,7 @@ sem_expr *check_instance_call(checker *c, const ast_expr *e, sem_inst *inst, con
         return sem_bad(c, e);
     }
     c->n_called += l->expanded;
-    if (c->n_called > SEM_MAX_EXPANDED)
-        sem_exhausted(c, e->at, "with the layers that it calls, layer `%s` has more than %d expressions", c->layer->name, (int)SEM_MAX_EXPANDED);
+    check_expanded(c, e->at);
     sem_sym *s = chosen_output(c, e, inst, output);
     sem_expr *r = sem_new(c, SEM_CALL, e, l->n_inputs);
     if (!check_args(c, e, inst, r->args) || !s) return sem_bad(c, e);

@@ -362,7 +362,7 @@ static void collect(checker *c)
 void check_layer(checker *c, const ast_item *it)
 {
     sem_layer *l = NEW(c->a, sem_layer);
-    *l = (sem_layer){.name = it->name.text, .ast = it, .dims = dim_table_new(c->a), .real = c->real, .nest = 1};
+    *l = (sem_layer){.name = it->name.text, .ast = it, .dims = dim_table_new(c->a), .real = c->real, .nest = 1, .n_params = 1};
     dim_table *file_dims = c->dims;
     scope top = {.names = map_make(c->a)};
     c->layer = l;

@@ -229,7 +229,7 @@ struct sem_layer {
     uint32_t n_exprs, n_loops;
     uint32_t nest;                               /* 1 for a layer without layers */
     uint64_t expanded;                           /* expressions and params, with those of its layers */
-    uint64_t n_params;                           /* with those of its instances */
+    uint64_t n_params;                           /* with those of its instances, each instance counted as one more */
 };
 
 typedef struct sem_program {
