@@ -134,7 +134,7 @@ static compile_result do_lower(compilation *c, void *ud)
         compiled_layer *l = &c->layers[c->n_layers++];
         l->name = s->name;
         double start = now_ms();
-        l->lowered = lower_layer(c->mem, c->names, s, c->diags);
+        l->lowered = lower_layer(c->mem, c->names, c->diags, s);
         c->ms_front += now_ms() - start;
         if (!l->lowered)
             return verdict(c) == COMPILE_OK ? (c->why = "a layer could not be lowered", COMPILE_FAILED) : verdict(c);

@@ -21,7 +21,7 @@ typedef struct acc_group { uint32_t m, l, s, c, p; bool stepped, used; } acc_gro
 
 typedef struct accs { acc_of *of; acc_group *groups; uint32_t count; bool counts; } accs;
 
-static accs *accs_of(body *b) { return (accs *)b->accs; }
+static accs *accs_of(body *b) { return b->accs; }
 
 static bool is_var(const ir_node *n) { return n->op == OP_AGG_VAR; }
 static bool is_soft(const ir_node *n) { return n->op == OP_AGG_EXPSUM || n->op == OP_AGG_SOFTSUM; }
@@ -126,7 +126,7 @@ static void begin_one(body *b, ir_val v)
     case OP_AGG_MAX: start = -HUGE_VAL; break;
     case OP_AGG_MIN: start = HUGE_VAL; break;
     case OP_AGG_PROD: case OP_AGG_ALL: start = 1; break;
-    case OP_AGG_SUM: case OP_AGG_ANY: case OP_SPREAD: break;
+    case OP_AGG_SUM: case OP_AGG_ANY: case OP_SPREAD: case OP_COUNT: break;
     case OP_AGG_VAR: {
         dim e = elems_of(pl, v), one = dim_const(pl->l->dims, 1);
         a->n = add_local(b, "var.n", SCOPE_ROW, t, one, true);
@@ -223,7 +223,7 @@ void aggs_begin(body *b)
     accs *s = NEW(pl->mem, accs);
     s->of = NEW_N(pl->mem, acc_of, pl->n_info);
     s->groups = NEW_N(pl->mem, acc_group, pl->n_info);
-    b->accs = (struct acc_of *)(void *)s;
+    b->accs = s;
     for (uint32_t k = 0; k < b->kp->anchors.n; k++) {
         anchor *an = &pl->anchors.at[b->kp->anchors.at[k]];
         if (an->agg && is_soft(at_of(pl, an->v)))
@@ -241,7 +241,7 @@ void aggs_begin(body *b)
         const ir_node *n = at_of(pl, an->v);
         combine_one(b, an->v);
         /* what comes out asks for emptiness: the counter must exist before the walk */
-        if (n->op != OP_AGG_SUM && n->op != OP_AGG_PROD && n->op != OP_AGG_ANY && n->op != OP_AGG_ALL && n->op != OP_SPREAD &&
+        if (n->op != OP_AGG_SUM && n->op != OP_AGG_PROD && n->op != OP_AGG_ANY && n->op != OP_AGG_ALL && n->op != OP_SPREAD && n->op != OP_COUNT &&
             n->op != OP_AGG_VAR && n->op != OP_AGG_EXPSUM)
             some(b);
     }
@@ -325,6 +325,10 @@ void agg_step(body *b, ir_val v)
             kx w = cell(b, s->groups[a->group.i].p, score_offset(b, a->group, q.idx));
             emit(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, linear(b, v, q.idx)), op2(b, OP_MUL, t, w, arg_value(b, n->args[1], v, q.idx))));
         }
+        return;
+    }
+    if (n->op == OP_COUNT) {
+        emit(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->a, kx_int(p, 0)), num(b, t, 1)));
         return;
     }
     if (n->op == OP_SPREAD) {

@@ -159,8 +159,7 @@ static void want_operands(body *b, ir_val v, at a)
     const ir_node *n = at_of(pl, v);
     if (!computed_here(b, v, a))
         return;
-    bool agg = ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD;
-    if (agg) {
+    if (is_agg(pl, v)) {
         for (uint32_t k = 0; k < n->nargs; k++)
             if (at_of(pl, n->args[k])->type != T_MAP)
                 want(b, v, n->args[k], AT_MEMBER);
@@ -207,6 +206,8 @@ static bool wants_local(body *b, ir_val v, at a)
         return a == AT_PRE && (b->uses[v.i] & 0x40) && n->dom.i != 0;
     switch (ir_ops[n->op].cls) {
     case CLS_LEAF:
+        if (is_agg(pl, v))
+            return false;
         return a == AT_PRE && (b->uses[v.i] & 0x40) && n->op != OP_CONST && n->dom.i != 0;
     case CLS_REDUCE: case CLS_CONTRACT: return true;
     case CLS_AGG: return agg_wants_local(pl, v) && (many || larger);

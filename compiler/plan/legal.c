@@ -2,7 +2,7 @@
  * `until` gets the value that it compares.
  *
  *   agg(f, map_index i)     rows(spread(agg(f, map_pair(i, map_unit)))): compact over the values that occur
- *   count of such maps      agg_sum of ones
+ *   count of such maps      the same of count
  *   change of a loop        the greatest |next - state| of all elements of all states, in f64 */
 #include "compiler/plan/planner.h"
 
@@ -35,6 +35,12 @@ static bool structural(const ir_layer *l, ir_val m)
     }
 }
 
+bool is_agg(const planner *pl, ir_val v)
+{
+    const ir_node *n = at_of(pl, v);
+    return ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD || (n->op == OP_COUNT && !structural(pl->l, n->args[0]));
+}
+
 static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
 {
     (void)ud;
@@ -47,15 +53,12 @@ static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     if (n->op == OP_COUNT) {
         if (structural(l, along))
             return (ir_val){0};
-        ir_val one = ir_const(l, (ir_type)n->type, 1);
-        if (!by_index)
-            return ir_agg(l, OP_AGG_SUM, one, along);
     }
     if (!by_index)
         return (ir_val){0};
     ir_val index = ir_at(l, along)->args[0];
     ir_val pairs = ir_map_pair(l, index, ir_map_unit(l, ir_at(l, along)->dom));
-    ir_val x = n->op == OP_COUNT ? ir_agg(l, OP_AGG_SUM, ir_const(l, (ir_type)n->type, 1), pairs)
+    ir_val x = n->op == OP_COUNT ? ir_count(l, (ir_type)n->type, pairs)
              : n->op == OP_AGG_SOFTSUM ? ir_softsum(l, args[0], args[1], pairs)
              : ir_agg(l, (ir_op)n->op, args[0], pairs);
     if (n->op == OP_AGG_PROD || n->op == OP_AGG_ALL) {   /* over nothing these are 1: only differences from it are spread */

@@ -81,6 +81,7 @@ static inline const ir_node *at_of(const planner *pl, ir_val v) { return &pl->l-
 void plan_fail(planner *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* legal.c */
+bool is_agg(const planner *pl, ir_val v);                       /* needs a walk: an aggregate, a spread, a count that the graph cannot tell */
 void legalise(planner *pl);                                     /* forms that no kernel has, rewritten */
 void make_changes(planner *pl);                                 /* the change of loops with `until` */
 void mark_live(planner *pl);
@@ -144,7 +145,7 @@ typedef struct body {
     nodes *out;
     VEC(loop_var) vars;
     uint32_t count_local;     /* accumulator that counts members, when asked for */
-    struct acc_of *accs;      /* by value */
+    struct accs *accs;        /* aggregate.c */
 } body;
 
 uint32_t body_build(planner *pl, uint32_t kernel);              /* number of the kernel in the plan */

@@ -17,7 +17,7 @@
 
 static bool is_leaf(const planner *pl, ir_val v)
 {
-    return pl->info[v.i].stored || ir_ops[at_of(pl, v)->op].cls == CLS_LEAF;
+    return pl->info[v.i].stored || (ir_ops[at_of(pl, v)->op].cls == CLS_LEAF && !is_agg(pl, v));
 }
 
 /* A reduction, product or costly function: nothing to do twice without need. */
@@ -28,7 +28,8 @@ bool heavy(const planner *pl, ir_val v)
     case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: case CLS_GROUP: return true;
     case CLS_SHAPE: return n->op == OP_SPREAD || n->op == OP_ONEHOT_ADD || n->op == OP_CONCAT;
     case CLS_EW: return ir_ops[n->op].cost >= 4;
-    case CLS_LEAF: case CLS_GATHER: case CLS_MAP: case CLS_LOOP: return false;
+    case CLS_LEAF: return is_agg(pl, v);
+    case CLS_GATHER: case CLS_MAP: case CLS_LOOP: return false;
     }
     return false;
 }
@@ -156,7 +157,7 @@ static void make_anchors(planner *pl)
         const ir_node *n = &l->nodes[i];
         if (!vi->live)
             continue;
-        if (ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD) {
+        if (is_agg(pl, (ir_val){i})) {
             ir_val m = n->op == OP_SPREAD ? (ir_val){0} : n->args[n->nargs - 1];
             mp_fiber f = n->op == OP_SPREAD ? (mp_fiber){FIBER_PAIR_BASE, pairs_of(pl, n->args[1])}
                                             : fiber_of(pl, m);
@@ -345,7 +346,7 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
     planner *pl = v->pl;
     const ir_node *n = at_of(pl, x);
     const vinfo *i = &pl->info[x.i];
-    bool agg = ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD;
+    bool agg = is_agg(pl, x);
     if (!root || !(v->a->agg || i->store == (uint32_t)(v->a - pl->anchors.at) + 1)) {
         if (n->op == OP_FINAL) {
             /* The loop stands in the region of its final values' readers, or around them. */

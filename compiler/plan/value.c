@@ -360,7 +360,7 @@ kx value(body *b, ir_val v, spot w, const kx *idx)
         case OP_IOTA: return kx_from_int(p, t, idx[0]);
         case OP_INDEGREE:
             return kx_cast(p, t, kx_load(p, buffer_of(pl, BUF_GRAPH, GRAPH_IN_DEGREE), w.row, kx_int(p, 0), false));
-        case OP_COUNT: return count_value(b, v, w);
+        case OP_COUNT: return is_agg(pl, v) ? agg_value(b, v, idx) : count_value(b, v, w);
         case OP_TRAINING: return kx_training(p);
         default: break;
         }
