@@ -14,7 +14,7 @@
 
 enum { MAX_TRIES = 96, MAX_WORK = 300000, MAX_DEPTH = 12 };
 
-/* ---- a product before the sum ---- */
+/* ---- a product before the sum, or into the terms of what it multiplies ---- */
 
 typedef struct pushing {
     ir_layer *l;
@@ -22,7 +22,8 @@ typedef struct pushing {
     uint8_t names_a[IR_MAX_RANK], names_w[IR_MAX_RANK], out[IR_MAX_RANK];
     uint32_t na, nout;
     letters keep;
-    bool met_sum;
+    bool into_sums;             /* go through sums over members, too */
+    bool met_sum, met_terms;
 } pushing;
 
 static ir_val here(pushing *p, ir_val a)
@@ -46,17 +47,18 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     ir_node n = *ir_at(l, a);
     if (depth > MAX_DEPTH || is_unit(l, a))
         return here(p, a);
-    if (op == OP_AGG_SUM) {
+    if (op == OP_AGG_SUM && p->into_sums) {
         p->met_sum = true;
         return ir_agg(l, OP_AGG_SUM, here(p, n.args[0]), n.args[1]);
     }
-    if ((op == OP_ADD || op == OP_SUB) && ir_at(l, n.args[0])->rank == n.rank && ir_at(l, n.args[1])->rank == n.rank) {
+    if (op == OP_ADD || op == OP_SUB) {         /* an operand that is repeated is contracted as it is: term.h */
+        p->met_terms = true;
         ir_val x = push_into(p, n.args[0], depth + 1);
         return ir_ew2(l, op, x, push_into(p, n.args[1], depth + 1));
     }
     if (op == OP_NEG)
         return ir_neg(l, push_into(p, n.args[0], depth + 1));
-    if (op == OP_GATHER && op_of(l, n.args[1]) == OP_MAP_PREFIX)        /* shared with what sources compute */
+    if (op == OP_GATHER && op_of(l, n.args[1]) == OP_MAP_PREFIX && is_unit(l, p->w))     /* shared with what sources compute */
         return ir_gather(l, push_into(p, n.args[0], depth + 1), n.args[1]);
     if (op == OP_MUL || op == OP_DIV) {
         for (uint32_t k = 0; k < (op == OP_DIV ? 1u : 2u); k++) {
@@ -78,7 +80,7 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     return here(p, a);
 }
 
-static ir_val product_before_sum(rewriter *r, ir_val v)
+static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
 {
     ir_layer *l = r->l;
     if (op_of(l, v) != OP_EINSUM || is_unit(l, v))
@@ -86,8 +88,8 @@ static ir_val product_before_sum(rewriter *r, ir_val v)
     ir_einsum e = ir_at(l, v)->u.ein;
     for (uint32_t k = 0; k < 2; k++) {
         ir_val a = arg_of(l, v, k);
-        pushing p = {.l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout};
-        if (!is_unit(l, p.w) || op_of(l, a) == OP_GATHER)
+        pushing p = {.l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout, .into_sums = into_sums};
+        if (is_unit(l, a) || (into_sums && !is_unit(l, p.w)))
             continue;
         memcpy(p.names_a, k ? e.b : e.a, sizeof p.names_a);
         memcpy(p.names_w, k ? e.a : e.b, sizeof p.names_w);
@@ -95,7 +97,7 @@ static ir_val product_before_sum(rewriter *r, ir_val v)
         for (uint32_t j = 0; j < e.nout; j++)
             p.keep |= (letters)1 << e.out[j];
         ir_val w = push_into(&p, a, 0);
-        if (!p.met_sum)
+        if (into_sums ? !p.met_sum : !p.met_terms)
             continue;
         ir_shape s = ir_shape_of(l, v);
         return ir_broadcast(l, w, dom_of(l, w), &s);
@@ -103,33 +105,8 @@ static ir_val product_before_sum(rewriter *r, ir_val v)
     return v;
 }
 
-/* ---- a contraction of a sum as a sum of contractions ---- */
-
-static ir_val contraction_by_terms(rewriter *r, ir_val v)
-{
-    ir_layer *l = r->l;
-    sum_of s;
-    if (op_of(l, v) != OP_EINSUM || is_unit(l, v))
-        return v;
-    ir_einsum e = ir_at(l, v)->u.ein;
-    for (uint32_t k = 0; k < 2; k++) {
-        ir_val a = arg_of(l, v, k), w = arg_of(l, v, !k);
-        if (is_unit(l, a) || (op_of(l, a) != OP_ADD && op_of(l, a) != OP_SUB) || !sum_take(r, a, &s))
-            continue;
-        letters keep = 0;
-        for (uint32_t j = 0; j < e.nout; j++)
-            keep |= (letters)1 << e.out[j];
-        for (uint32_t j = 0; j < s.n; j++) {
-            term x = term_of_operand(l, s.at[j], k ? e.b : e.a, k ? e.nb : e.na), y = term_make(l, w, k ? e.a : e.b);
-            term t = term_contract(l, &x, &y, keep);
-            s.at[j] = term_arrange(l, &t, e.out, e.nout);
-        }
-        ir_shape shape = ir_shape_of(l, v);
-        ir_val sum = sum_make(l, &s);
-        return ir_broadcast(l, sum, dom_of(l, sum), &shape);
-    }
-    return v;
-}
+static ir_val product_before_sum(rewriter *r, ir_val v) { return push_product(r, v, true); }
+static ir_val contraction_by_terms(rewriter *r, ir_val v) { return push_product(r, v, false); }
 
 /* ---- a sum over members of products with a sum: term by term ---- */
 

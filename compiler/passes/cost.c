@@ -5,12 +5,43 @@
 
 #include <math.h>
 
-enum { TYPICAL_DIM = 64, TYPICAL_RANGE = 8, TYPICAL_STEPS = 10, MAX_NESTING = 16 };
+enum { TYPICAL_DIM = 64, TYPICAL_FEW = 8, TYPICAL_STEPS = 10, MAX_NESTING = 16 };
+
+typedef struct marking { uint64_t bits; } marking;
+
+static bool mark_symbol(void *ud, dim_sym s)
+{
+    ((marking *)ud)->bits |= s.i < 64 ? (uint64_t)1 << s.i : 0;
+    return true;
+}
+
+/* Typical dims that nobody gave: a range of an index is a number of kinds, and what only weights of three or more axes have
+ * (not counting one by kind) is a number of heads or the width of one. */
+static uint64_t small_symbols(const ir_layer *l)
+{
+    marking kinds = {0}, heads = {0}, wide = {0};
+    for (uint32_t i = 0; i < l->n_inputs; i++) {
+        const ir_node *n = ir_at(l, l->inputs[i].value);
+        if (n->type == T_INDEX)
+            dim_each_symbol(l->dims, n->range, mark_symbol, &kinds);
+    }
+    for (uint32_t i = 0; i < l->n_inputs; i++) {
+        const ir_node *n = ir_at(l, l->inputs[i].value);
+        marking first = {0};
+        if (n->rank)
+            dim_each_symbol(l->dims, n->shape[0], mark_symbol, &first);
+        uint32_t axes = n->rank - (n->rank && (first.bits & kinds.bits));
+        for (uint32_t k = 0; k < n->rank; k++)
+            if (!l->inputs[i].param || axes >= 3)
+                dim_each_symbol(l->dims, n->shape[k], mark_symbol, l->inputs[i].param ? &heads : &wide);
+    }
+    return kinds.bits | (heads.bits & ~wide.bits);
+}
 
 cost_model cost_model_make(const ir_layer *l, const pass_options *o)
 {
     return (cost_model){.l = l, .options = o, .nodes = o->nodes > 0 ? o->nodes : 1e5, .degree = o->degree > 0 ? o->degree : 16,
-                        .graphs = o->graphs > 0 ? o->graphs : 64, .typical = TYPICAL_DIM};
+                        .graphs = o->graphs > 0 ? o->graphs : 64, .few = small_symbols(l)};
 }
 
 static bool symbol_value(void *ud, dim_sym s, int64_t *value)
@@ -19,7 +50,7 @@ static bool symbol_value(void *ud, dim_sym s, int64_t *value)
     if (m->options->dim_value && m->options->dim_value(m->options->ud, s, value) && *value > 0)
         return true;
     m->assumed = true;
-    *value = (int64_t)m->typical;
+    *value = s.i < 64 && m->few >> s.i & 1 ? TYPICAL_FEW : TYPICAL_DIM;
     return true;
 }
 
@@ -30,16 +61,7 @@ double cost_dim(cost_model *m, dim d)
         return (double)n;
     if (dim_eval(m->l->dims, d, symbol_value, m, &n) == DIM_FINE)
         return n > 0 ? (double)n : 1;
-    return m->typical;          /* a quotient that typical values do not divide */
-}
-
-/* The range of an index: a number of kinds when it is open. */
-static double range_of(cost_model *m, dim d)
-{
-    m->typical = TYPICAL_RANGE;
-    double n = cost_dim(m, d);
-    m->typical = TYPICAL_DIM;
-    return n;
+    return TYPICAL_DIM;         /* a quotient that typical values do not divide */
 }
 
 double cost_rows(cost_model *m, ir_dom dom)
@@ -50,9 +72,9 @@ double cost_rows(cost_model *m, ir_dom dom)
     case DOM_NODES: return m->nodes;
     case DOM_EDGES: return m->nodes * m->degree;
     case DOM_GRAPHS: return m->graphs;
-    case DOM_INDEX: return range_of(m, d->range);
+    case DOM_INDEX: return cost_dim(m, d->range);
     case DOM_PAIR: {
-        double members = cost_rows(m, ir_at(m->l, d->map)->dom), cells = cost_rows(m, d->base) * range_of(m, d->range);
+        double members = cost_rows(m, ir_at(m->l, d->map)->dom), cells = cost_rows(m, d->base) * cost_dim(m, d->range);
         return cells < 1 ? 1 : cells * (1 - exp(-members / cells));     /* cells that are hit, members thrown at random */
     }
     }
@@ -156,7 +178,7 @@ pass_cost cost_value(cost_model *m, ir_val v)
         break;
     case CLS_EW:
         c.flops = rows * elems;
-        c.ns = rows * elems * ir_ops[n->op].cost * COST_EW;
+        c.ns = rows * cost_lanes(elems) * ir_ops[n->op].cost * COST_EW;
         break;
     case CLS_REDUCE:
         c.flops = rows * cost_elems(m, n->args[0]);
@@ -182,7 +204,7 @@ pass_cost cost_value(cost_model *m, ir_val v)
             break;
         double wide = cost_elems(m, n->args[n->nargs - 2]);
         c.flops = members * wide;
-        c.ns = members * wide * ir_ops[n->op].cost * COST_EW * (n->op == OP_AGG_SOFTSUM ? 0.2 : 1);
+        c.ns = members * cost_lanes(wide) * ir_ops[n->op].cost * COST_EW * (n->op == OP_AGG_SOFTSUM ? 0.2 : 1);
         if (n->op == OP_AGG_SOFTSUM)
             c.ns += members * cost_elems(m, n->args[0]) * ir_ops[n->op].cost * COST_EW;
         break;

@@ -15,7 +15,7 @@ typedef struct cost_model {
     const ir_layer *l;
     const pass_options *options;
     double nodes, degree, graphs;
-    double typical;             /* of a dim without a value */
+    uint64_t few;               /* symbols (bits) that are taken for small: ranges of indices, heads and what a head has */
     bool assumed;               /* set when a dim without a value was taken at its typical one */
 } cost_model;
 
@@ -32,6 +32,9 @@ cost_model cost_model_make(const ir_layer *l, const pass_options *options);
 #define COST_TABLE     (1.0 / 400)
 #define COST_STREAM    (1.0 / 22)
 #define COST_LAUNCH    20000.0     /* a kernel that computes a weight from weights */
+
+/* Numbers as an element-wise operation pays for them: a vector is the least. */
+static inline double cost_lanes(double elems) { return elems < 8 ? 8 : elems; }
 
 double cost_dim(cost_model *m, dim d);
 double cost_rows(cost_model *m, ir_dom d);

@@ -90,7 +90,8 @@ ir_val join_maps(ir_layer *l, ir_val a, ir_val b)
 
 /* ---- what is known of numbers ---- */
 
-typedef struct facts { bool finite, positive, not_negative; } facts;        /* of every element, whatever is bound */
+/* Of every element, whatever is bound. What is positive or not negative is a number, too. */
+typedef struct facts { bool finite, positive, not_negative; } facts;
 
 /* `above` is a value that is known to be greater than zero here: in the branch of a where. */
 static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
@@ -126,13 +127,18 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
         r.finite = a.finite && b.finite;
         break;
     case OP_MUL:
-        r = (facts){a.finite && b.finite, a.positive && b.positive, a.not_negative && b.not_negative};
+        r.finite = a.finite && b.finite;
+        r.positive = a.positive && b.positive;
+        r.not_negative = r.positive || (r.finite && a.not_negative && b.not_negative);
         break;
     case OP_DIV:
-        r = (facts){a.finite && b.finite && b.positive, a.positive && b.positive && b.finite, a.not_negative && b.positive};
+        r.finite = a.finite && b.finite && b.positive;
+        r = (facts){r.finite, r.finite && a.positive, r.finite && a.not_negative};
         break;
     case OP_MAX:
-        r = (facts){a.finite && b.finite, a.positive || b.positive, a.not_negative || b.not_negative};
+        r.finite = a.finite && b.finite;
+        r.positive = (a.positive && b.positive) || (r.finite && (a.positive || b.positive));
+        r.not_negative = (a.not_negative && b.not_negative) || (r.finite && (a.not_negative || b.not_negative));
         break;
     case OP_MIN:
         r = (facts){a.finite && b.finite, a.positive && b.positive, a.not_negative && b.not_negative};
@@ -141,13 +147,13 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
         r.finite = a.finite;
         break;
     case OP_ABS: case OP_RELU:
-        r = (facts){a.finite, n->op == OP_ABS ? false : a.positive, true};
+        r = (facts){a.finite, n->op == OP_RELU && a.positive, a.finite || a.not_negative};
         break;
     case OP_SQRT: case OP_SQRT0:
         r = (facts){a.finite && a.not_negative, a.positive, a.not_negative};
         break;
     case OP_RSQRT:
-        r = (facts){a.finite && a.positive, a.positive && a.finite, a.positive};
+        r = (facts){a.positive, a.positive && a.finite, a.positive};
         break;
     case OP_LOG:
         r.finite = a.finite && a.positive;

@@ -77,11 +77,11 @@ static double merge_cost(const order_problem *p, const state *s, const order_fac
     if (a->steps != b->steps && rare->home == HOME_LOCAL && rare->computed)    /* kept for all steps */
         ns += rows * elements(p, rare->at) * 4 * COST_STREAM * 0.5 * steps;
     if (a->inverse != b->inverse)
-        ns += rows * elements(p, all) * 4 * COST_EW * steps;
+        ns += rows * cost_lanes(elements(p, all)) * 4 * COST_EW * steps;
     if (home == HOME_UNIT && elements(p, all) > 1)
         ns += COST_LAUNCH;
     if (all == result)
-        return ns + rows * elements(p, all) * COST_EW * steps;
+        return ns + rows * cost_lanes(elements(p, all)) * COST_EW * steps;
     bool kind = is_kind(p, s, a->home) || is_kind(p, s, b->home), unit = a->home == HOME_UNIT || b->home == HOME_UNIT;
     double rate = COST_DOT;
     if (result && (unit || kind))
@@ -154,7 +154,7 @@ static void try_sums(search *q, const state *s)
         if (at == ORDER_FACTORS)
             continue;
         state next = *s;
-        next.cost += elements(p, s->f[at].at) * rows_at(p, s, HOME_LOCAL) * COST_EW * s->f[at].steps + read_cost(p, s, &s->f[at], HOME_LOCAL);
+        next.cost += cost_lanes(elements(p, s->f[at].at)) * rows_at(p, s, HOME_LOCAL) * COST_EW * s->f[at].steps + read_cost(p, s, &s->f[at], HOME_LOCAL);
         for (uint32_t k = 0; k < s->n; k++)
             next.f[k].home = k == at ? HOME_LOCAL : after[s->f[k].home];
         next.f[at].computed = true;
