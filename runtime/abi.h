@@ -42,8 +42,8 @@ typedef enum {
     BUF_GRAPH,                        /* an mp_graph_array */
     BUF_PAIR_ROW,                     /* int32 a pair: row of its base         (index: pair structure) */
     BUF_PAIR_IDX,                     /* int32 a pair: its r */
-    BUF_PAIR_MEMBER,                  /* int64 a member: base member, grouped by pair */
-    BUF_PAIR_OF,                      /* int64 a base member: its pair, -1 for none */
+    BUF_PAIR_MEMBER,                  /* int64 a member: base member (an edge: its position in the incoming walk), grouped by pair */
+    BUF_PAIR_OF,                      /* int64 a base member (named so): its pair, -1 for none */
     BUF_PAIR_BY_INDEX                 /* int64 a pair: pairs grouped by r */
 } mp_buffer_kind;
 

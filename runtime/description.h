@@ -85,7 +85,7 @@ typedef struct desc_buffer {
     uint32_t type;              /* desc_elem */
     mp_rows rows;
     desc_size elems;            /* elements a row */
-    bool walk_order;            /* edge rows: position in the incoming walk, not number in the edge list */
+    bool walk_order;            /* of edge rows alone: position in the incoming walk, not number in the edge list */
     uint32_t first, last;       /* BUF_WORK: steps between which it is alive; written first by `first` */
     const char *name;
 } desc_buffer;

@@ -194,8 +194,6 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
     }
     if (type != b->type)
         return bad(c, "buffer %u has another type than its array", i);
-    if (b->walk_order && b->rows.kind != ROWS_EDGES)
-        return bad(c, "buffer %u is in walk order, but has no edges", i);
     return true;
 }
 
@@ -225,7 +223,7 @@ static bool check_pairs(check *c, const desc_pairs *s, uint32_t i)
     bool base = s->base.kind == FIBER_IN || s->base.kind == FIBER_OUT || s->base.kind == FIBER_GRAPH_DST ||
                 s->base.kind == FIBER_GRAPH_EDGE || (s->base.kind == FIBER_ALL && s->base.which <= ROWS_GRAPHS);
     if (!base)
-        return bad(c, "pair structure %u has an unknown base", i);
+        return bad(c, "pair structure %u has an unknown base (%u, %u)", i, s->base.kind, s->base.which);
     if (!check_size(c, &s->range) || s->index_buffer >= c->p->n_buffers)
         return bad(c, "pair structure %u has an unknown index", i);
     const desc_buffer *b = &c->p->buffers[s->index_buffer];

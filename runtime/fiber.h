@@ -52,16 +52,17 @@ typedef struct pair_index {
     int32_t *pair_row;          /* [n_pairs] */
     int32_t *pair_idx;          /* [n_pairs] */
     int64_t *pair_ptr;          /* [n_pairs + 1]: into order */
-    int64_t *order;             /* [n_grouped]: members grouped by pair, in their own order within a pair */
-    int64_t *pair_of;           /* [n_members]: -1 where the index is */
+    int64_t *order;             /* [n_grouped]: names of the members grouped by pair, in their own order within a pair */
+    int64_t *pair_of;           /* [n_members]: by the member's name; -1 where the index is */
     int64_t max_pair;           /* members of the largest pair */
     int64_t room_pairs, room_grouped;       /* allocated lengths */
 } pair_index;
 
 /* `index` has a value of -1 .. n_indices-1 (checked before) for each member; that of the member at position k is
- * index[eid k] (eid all NULL: index[k]). MP_UNSUPPORTED from 2^31 members. */
+ * index[eid k] (eid all NULL: index[k]). In the result that member is called name k (name all NULL: k): outgoing edges
+ * by their place in the incoming walk. MP_UNSUPPORTED from 2^31 members. */
 mp_status pair_index_build(mp_context *ctx, const int64_t *ptr, int64_t n_rows, const int32_t *index,
-                           graph_positions eid, int64_t n_indices, pair_index *out);
+                           graph_positions eid, graph_positions name, int64_t n_indices, pair_index *out);
 void pair_index_free(mp_context *ctx, pair_index *pairs);
 
 /* The same in two steps, for an index that is computed again and again: room in *out and in a builder for whatever the
@@ -69,7 +70,8 @@ void pair_index_free(mp_context *ctx, pair_index *pairs);
 typedef struct pair_builder pair_builder;
 mp_status pair_builder_make(mp_context *ctx, const int64_t *ptr, int64_t n_rows, int64_t n_indices, pair_index *out,
                             pair_builder **builder);
-void pair_builder_run(mp_context *ctx, pair_builder *builder, const int32_t *index, graph_positions eid, pair_index *pairs);
+void pair_builder_run(mp_context *ctx, pair_builder *builder, const int32_t *index, graph_positions eid,
+                      graph_positions name, pair_index *pairs);
 void pair_builder_free(mp_context *ctx, pair_builder *builder);
 
 /* The pairs by index: idx_ptr[n_indices + 1] into idx_order[n_pairs], by row within an index (grouped products).

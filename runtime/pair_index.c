@@ -17,7 +17,7 @@ struct pair_builder {
     const int64_t *ptr;
     int64_t n_rows, n_members;
     const int32_t *index;
-    graph_positions eid;
+    graph_positions eid, name;
     int index_bytes;            /* of the largest index */
     uint64_t *keys, *spare;     /* [n_members] each; a row uses its own stretch */
     fiber_cut cut;
@@ -95,7 +95,7 @@ static int64_t write_row(const builder *b, int64_t row)
     int64_t first = b->ptr[row], end = b->ptr[row + 1], at = b->grouped_before[row], pair = p->row_ptr[row] - 1, most = 0;
     const uint64_t *keys = b->keys + first;
     for (int64_t k = first; k < end; k++)
-        p->pair_of[k] = -1;
+        p->pair_of[graph_position(b->name, k)] = -1;
     for (int64_t i = 0; i < b->grouped[row]; i++) {
         if (i == 0 || keys[i] >> 32 != keys[i - 1] >> 32) {
             pair++;
@@ -103,7 +103,7 @@ static int64_t write_row(const builder *b, int64_t row)
             p->pair_idx[pair] = (int32_t)(keys[i] >> 32);
             p->pair_ptr[pair] = at + i;
         }
-        int64_t k = first + (int64_t)(keys[i] & 0xffffffffu);
+        int64_t k = graph_position(b->name, first + (int64_t)(keys[i] & 0xffffffffu));
         p->order[at + i] = k;
         p->pair_of[k] = pair;
         int64_t length = at + i + 1 - p->pair_ptr[pair];
@@ -189,10 +189,11 @@ static mp_status begin(mp_context *ctx, builder *b, const int64_t *ptr, int64_t 
     return st ? st : make_room(ctx, b, p);
 }
 
-static void sort(mp_context *ctx, builder *b, const int32_t *index, graph_positions eid, pair_index *p)
+static void sort(mp_context *ctx, builder *b, const int32_t *index, graph_positions eid, graph_positions name, pair_index *p)
 {
     b->index = index;
     b->eid = eid;
+    b->name = name;
     b->pairs = p;
     pool_run(ctx->pool, b->cut.n_parts, sort_part, b);
     number_rows(b);
@@ -209,13 +210,13 @@ static void write_pairs(mp_context *ctx, builder *b)
 }
 
 mp_status pair_index_build(mp_context *ctx, const int64_t *ptr, int64_t n_rows, const int32_t *index,
-                           graph_positions eid, int64_t n_indices, pair_index *out)
+                           graph_positions eid, graph_positions name, int64_t n_indices, pair_index *out)
 {
     pair_index pairs = { 0 };
     builder b = { 0 };
     mp_status st = begin(ctx, &b, ptr, n_rows, n_indices, &pairs);
     if (!st) {
-        sort(ctx, &b, index, eid, &pairs);
+        sort(ctx, &b, index, eid, name, &pairs);
         st = make_pairs(ctx, &pairs, pairs.n_pairs, pairs.n_grouped);
     }
     if (!st)
@@ -254,9 +255,10 @@ mp_status pair_builder_make(mp_context *ctx, const int64_t *ptr, int64_t n_rows,
     return MP_OK;
 }
 
-void pair_builder_run(mp_context *ctx, pair_builder *b, const int32_t *index, graph_positions eid, pair_index *pairs)
+void pair_builder_run(mp_context *ctx, pair_builder *b, const int32_t *index, graph_positions eid, graph_positions name,
+                      pair_index *pairs)
 {
-    sort(ctx, b, index, eid, pairs);
+    sort(ctx, b, index, eid, name, pairs);
     write_pairs(ctx, b);
 }
 

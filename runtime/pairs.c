@@ -25,18 +25,21 @@ static bool asked_by_index(const desc_program *d, uint32_t i)
     return false;
 }
 
-/* Where the index of the member at position k stands in its buffer. */
+/* Where the index of the member at position k stands in its buffer, and what kernels call that member: edges go by their
+ * position in the incoming walk. */
 static mp_status find_places(prepared *p, pair_state *s)
 {
     const desc_buffer *b = &p->program->buffers[s->desc->index_buffer];
     const graph_rows *rows;
-    s->place = (graph_positions){ 0 };
+    s->place = s->name = (graph_positions){ 0 };
     if (b->rows.kind != ROWS_EDGES)
         return MP_OK;
     if (s->desc->base.kind == FIBER_OUT) {
         mp_status st = graph_out(p->graph, &rows);
-        if (!st)
+        if (!st) {
             s->place = b->walk_order ? rows->pos : rows->eid;
+            s->name = rows->pos;
+        }
         return st;
     }
     mp_status st = graph_in(p->graph, &rows);
@@ -111,7 +114,8 @@ mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i)
     pair_state *s = &p->pairs[i];
     const int32_t *index = p->now[s->desc->index_buffer];
     pair_index made;
-    mp_status st = pair_index_build(layer->ctx, s->base_ptr, s->index.n_rows, index, s->place, s->index.n_indices, &made);
+    mp_status st = pair_index_build(layer->ctx, s->base_ptr, s->index.n_rows, index, s->place, s->name, s->index.n_indices,
+                                    &made);
     if (st)
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
     s->index = made;
@@ -125,7 +129,7 @@ mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i)
 void pairs_run(mp_context *ctx, prepared *p, uint32_t i)
 {
     pair_state *s = &p->pairs[i];
-    pair_builder_run(ctx, s->builder, p->now[s->desc->index_buffer], s->place, &s->index);
+    pair_builder_run(ctx, s->builder, p->now[s->desc->index_buffer], s->place, s->name, &s->index);
     if (s->by_index)
         pair_index_by_index_into(&s->index, s->by_ptr, s->by_order);
     for (uint32_t k = 0; k < p->program->n_kernels; k++)

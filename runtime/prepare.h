@@ -21,6 +21,7 @@ typedef struct pair_state {
     const int64_t *base_ptr;        /* the fiber's offsets */
     int64_t whole[2];
     graph_positions place;          /* of a member in the index buffer */
+    graph_positions name;           /* of a member in the structure */
 } pair_state;
 
 /* Rows between the edge list's order and the walk order. */

@@ -161,10 +161,11 @@ static mp_type type_of(ir_type t)
     return MP_F32;
 }
 
-static mp_init_kind init_of(ir_init_kind k)
+static mp_init_kind init_of(ir_init_kind k, uint32_t rank)
 {
     switch (k) {
-    case INIT_NONE: case INIT_ZEROS: return MP_INIT_ZEROS;
+    case INIT_NONE: return rank >= 2 ? MP_INIT_GLOROT_UNIFORM : MP_INIT_ZEROS;
+    case INIT_ZEROS: return MP_INIT_ZEROS;
     case INIT_ONES: return MP_INIT_ONES;
     case INIT_CONSTANT: return MP_INIT_CONSTANT;
     case INIT_UNIFORM: return MP_INIT_UNIFORM;
@@ -235,7 +236,7 @@ static void describe_values(describer *g)
         v->param = in->param;
         if (in->param)
             v->domain = MP_DOMAIN_PARAM;
-        v->init = (mp_init){.kind = init_of(in->init), .a = in->init_a, .b = in->init_b};
+        v->init = (mp_init){.kind = init_of(in->init, v->rank), .a = in->init_a, .b = in->init_b};
     }
     g->out->n_outputs = l->n_outputs;
     g->out->outputs = NEW_N(g->a, desc_value, l->n_outputs);

@@ -63,7 +63,7 @@ static void cuts(check *c)
 static void check_pairs(check *c, const int64_t *ptr, int64_t n_rows, const int32_t *index, graph_positions eid, int64_t r)
 {
     pair_index p = { 0 };
-    OK(c, pair_index_build(c->ctx, ptr, n_rows, index, eid, r, &p));
+    OK(c, pair_index_build(c->ctx, ptr, n_rows, index, eid, (graph_positions){ 0 }, r, &p));
     int64_t pair = 0, at = 0, bad = 0, most = 0;
     for (int64_t i = 0; i < n_rows; i++) {
         bad += p.row_ptr[i] != pair;
@@ -107,7 +107,7 @@ static void check_pairs(check *c, const int64_t *ptr, int64_t n_rows, const int3
     pair_index q = { 0 };
     OK(c, pair_builder_make(c->ctx, ptr, n_rows, r, &q, &builder));
     for (int again = 0; again < 2; again++) {
-        pair_builder_run(c->ctx, builder, index, eid, &q);
+        pair_builder_run(c->ctx, builder, index, eid, (graph_positions){ 0 }, &q);
         CHECK(c, q.n_pairs == p.n_pairs && q.n_grouped == p.n_grouped && q.max_pair == p.max_pair);
         CHECK(c, !memcmp(q.pair_idx, p.pair_idx, (size_t)p.n_pairs * sizeof *p.pair_idx));
         CHECK(c, !memcmp(q.pair_ptr, p.pair_ptr, (size_t)(p.n_pairs + 1) * sizeof *p.pair_ptr));
