@@ -145,6 +145,7 @@ LLVMValueRef kg_local_ptr(kgen *g, uint32_t local);             /* the current c
 LLVMValueRef kg_dest_load(kgen *g, const kref *dest);           /* in g->lanes */
 void kg_dest_store(kgen *g, const kref *dest, kval value);
 void kg_copy_local(kgen *g, uint32_t local, LLVMValueRef to, LLVMValueRef from);    /* one copy */
+LLVMValueRef kg_frame(kgen *g, int64_t elems, elem t);            /* room in the function's frame */
 bool kg_in_frame(const kgen *g, const klocal *l, int64_t limit);
 
 /* kernel_loops.c */

@@ -23,10 +23,11 @@ bool kg_in_frame(const kgen *g, const klocal *l, int64_t limit)
     return l->elems.is_const && l->elems.value <= limit / (int64_t)elem_size(kg_elem(l->type));
 }
 
-static LLVMValueRef frame_room(kgen *g, int64_t elems, elem t)
+/* One array: LLVM takes no alloca of several apart. */
+LLVMValueRef kg_frame(kgen *g, int64_t elems, elem t)
 {
     int64_t bytes = (elems * (int64_t)elem_size(t) + LINE - 1) / LINE * LINE + FRAME_SLACK;
-    return emit_local(g->e, g->e->i8_t, bytes, LINE);
+    return emit_local(g->e, LLVMArrayType2(g->e->i8_t, (uint64_t)bytes), 1, LINE);
 }
 
 /* Bytes of so many copies, a multiple of a line. */
@@ -51,7 +52,7 @@ void kg_locals_open(kgen *g)
         s->type = kg_elem(l->type);
         s->frame = copies == 1 && kg_in_frame(g, l, FRAME_LIMIT);
         s->elems = l->elems.is_const ? l->elems.value : 0;
-        s->base = s->frame ? frame_room(g, s->elems, s->type) : emit_ptr(g->e, EL_I8, g->scratch, at);
+        s->base = s->frame ? kg_frame(g, s->elems, s->type) : emit_ptr(g->e, EL_I8, g->scratch, at);
         at = emit_add(g->e, at, room_of(g, l, copies));
         if (l->accumulator) {
             g->acc_offset[i] = in_state;

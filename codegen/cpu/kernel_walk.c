@@ -19,8 +19,7 @@ static bool shadow_worthy(const kgen *g, uint32_t local)
 static void shadow_open(kgen *g, uint32_t local)
 {
     kstorage *s = &g->locals[local];
-    int64_t bytes = (s->elems * (int64_t)elem_size(s->type) + 63) / 64 * 64 + 256;
-    s->shadow = emit_local(g->e, g->e->i8_t, bytes, 64);
+    s->shadow = kg_frame(g, s->elems, s->type);
     kg_changed(g);
 }
 

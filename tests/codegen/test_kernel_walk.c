@@ -157,7 +157,7 @@ static void gat(int64_t heads, int64_t d, bool open)
     if (getenv("KH_TIME"))
         printf("gat %d x %d open=%d: %.1f ms\n", (int)heads, (int)d, open, h->build_ms);
     if (getenv("KH_PRINT") && !open && heads == 8)
-        kh_print(h, MODULE_ASM);
+        kh_print(h, getenv("KH_LLVM") ? MODULE_LLVM : getenv("KH_RAW") ? MODULE_LLVM_RAW : MODULE_ASM);
 
     for (int pass = 0; pass < 2; pass++) {
         kh_run(h, kn, g.n, g.ptr, pass ? (kh_cut){13, 40, 16} : whole);
