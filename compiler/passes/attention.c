@@ -70,7 +70,7 @@ ir_val rule_softsum(rewriter *r, ir_val v)
         term out = {.v = ir_softsum(l, scores, w, p.map), .n = n};
         memcpy(out.at, names, n);
         ir_val y = ir_mul(l, term_arrange(l, &out, p.names, p.rank), ir_dimval(l, (ir_type)ir_at(l, v)->type, p.times));
-        return ir_broadcast(l, p.minus ? ir_neg(l, y) : y, dom_of(l, y), &full);
+        return as_shape_of(l, p.minus ? ir_neg(l, y) : y, v);
     }
     return v;
 }

@@ -99,8 +99,7 @@ static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
         ir_val w = push_into(&p, a, 0);
         if (into_sums ? !p.met_sum : !p.met_terms)
             continue;
-        ir_shape s = ir_shape_of(l, v);
-        return ir_broadcast(l, w, dom_of(l, w), &s);
+        return as_shape_of(l, w, v);
     }
     return v;
 }
@@ -146,8 +145,7 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
         }
         memcpy(s.at, out, sizeof *out * s.n);
         ir_val sum = ir_mul(l, sum_make(l, &s), ir_dimval(l, (ir_type)ir_at(l, v)->type, p.times));
-        ir_shape shape = ir_shape_of(l, v);
-        return ir_broadcast(l, p.minus ? ir_neg(l, sum) : sum, dom_of(l, sum), &shape);
+        return as_shape_of(l, p.minus ? ir_neg(l, sum) : sum, v);
     }
     return v;
 }

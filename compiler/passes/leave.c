@@ -8,7 +8,7 @@
 static ir_val as_kind_of(ir_layer *l, ir_val w, ir_val v)
 {
     ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, v), &s);
+    return ir_broadcast(l, as_shape_of(l, w, v), dom_of(l, v), &s);
 }
 
 

@@ -9,12 +9,6 @@
 
 #include <string.h>
 
-static ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
-{
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, w), &s);
-}
-
 /* ---- terms of one map together ---- */
 
 static bool no_wider(rewriter *r, ir_val sum, ir_val a, ir_val b)

@@ -10,6 +10,15 @@ ir_val bare(const ir_layer *l, ir_val v)
     return op_of(l, v) == OP_BROADCAST ? arg_of(l, v, 0) : v;
 }
 
+ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
+{
+    ir_shape s = ir_shape_of(l, v), t = ir_shape_of(l, w);
+    bool ones = s.rank > t.rank;                /* only axes of 1 before those that it has */
+    for (uint32_t k = 0; ones && k < s.rank; k++)
+        ones = k < s.rank - t.rank ? dim_is(l->dims, s.at[k], 1) : dim_equal(l->dims, s.at[k], t.at[k - (s.rank - t.rank)]);
+    return ones ? ir_reshape(l, w, &s) : ir_broadcast(l, w, dom_of(l, w), &s);
+}
+
 /* ---- where values live ---- */
 
 /* How a gather along `given` reads as one along `map` of something that lives at its codomain. */

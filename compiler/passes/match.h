@@ -28,6 +28,9 @@ bool is_positive(const ir_layer *l, ir_val v);
 /* a where the map's group has members, 0 (or `other`) where it has none; a itself if `a` says nothing wrong there. */
 ir_val where_members(ir_layer *l, ir_val along, ir_val a, double other);
 
+/* w with the shape of v, which it has but for axes of 1 or repetition; in its own domain. */
+ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v);
+
 /* The value without its repetitions: what a broadcast repeats. */
 ir_val bare(const ir_layer *l, ir_val v);
 

@@ -325,8 +325,7 @@ static ir_val make(rewriter *r, ir_val v, product *p, const homes *h, const orde
     w = ir_mul(l, w, ir_dimval(l, type, p->times));
     if (p->minus)
         w = ir_neg(l, w);
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, w), &s);
+    return as_shape_of(l, w, v);
 }
 
 /* ---- what it wins ---- */

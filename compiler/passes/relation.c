@@ -7,12 +7,6 @@
 
 #include <string.h>
 
-static ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
-{
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, w), &s);
-}
-
 /* An operand that has the letter of the relations, by pair: w[..., r, ...] of the unit domain or by row. */
 static term by_pair(ir_layer *l, ir_val pairs, ir_val w, const uint8_t *names, uint32_t n, uint8_t letter)
 {

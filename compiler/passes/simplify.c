@@ -18,12 +18,6 @@ ir_val rule_inference(rewriter *r, ir_val v)
     return v;
 }
 
-static ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
-{
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, w), &s);
-}
-
 /* where(c, f(where(c, a, b), x), d) = where(c, f(a, x), d). */
 static ir_val within_branch(ir_layer *l, ir_val v, ir_val c, ir_val a, ir_val d)
 {

@@ -7,12 +7,6 @@
 
 #include <string.h>
 
-static ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
-{
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, w, dom_of(l, w), &s);
-}
-
 static bool not_negative(const ir_layer *l, dim d)
 {
     int64_t n;
@@ -154,8 +148,7 @@ static ir_val sum_of_repeated(ir_layer *l, ir_val v, ir_val a, uint32_t axis)
     if (at >= 0)
         b = ir_squeeze(l, b, at);
     ir_val times = ir_mul(l, ir_dimval(l, (ir_type)ir_at(l, a)->type, ir_at(l, a)->shape[axis]), b);
-    ir_shape s = ir_shape_of(l, v);
-    return ir_broadcast(l, times, dom_of(l, v), &s);
+    return as_shape_of(l, times, v);
 }
 
 ir_val rule_axis_sum(rewriter *r, ir_val v)
