@@ -38,13 +38,13 @@ static void init_with(body *b, ir_val shape_of, uint32_t local, ktype t, double 
 {
     nest q;
     nest_shape(b, &q, shape_of);
-    emit(b, &b->init, &q, kn_store(b->p, kref_local(local, linear(b, shape_of, q.idx)), num(b, t, v)));
+    put(b, &b->init, &q, kn_store(b->p, kref_local(local, linear(b, shape_of, q.idx)), num(b, t, v)));
 }
 
 static void init_scalar(body *b, uint32_t local, ktype t, double v)
 {
     nest q = {0};
-    emit(b, &b->init, &q, kn_store(b->p, kref_local(local, kx_int(b->p, 0)), num(b, t, v)));
+    put(b, &b->init, &q, kn_store(b->p, kref_local(local, kx_int(b->p, 0)), num(b, t, v)));
 }
 
 /* The accumulator that counts members, made when something asks whether the group is empty and the graph cannot tell. */
@@ -56,7 +56,7 @@ static uint32_t counter(body *b)
         init_scalar(b, s->count, KT_F64, 0);
         nest q = {0};
         kref d = kref_local(s->count, kx_int(b->p, 0));
-        emit(b, &b->combine, &q, kn_accum(b->p, OP_ADD, d, other(b, s->count, kx_int(b->p, 0))));
+        put(b, &b->combine, &q, kn_accum(b->p, OP_ADD, d, other(b, s->count, kx_int(b->p, 0))));
     }
     return s->count;
 }
@@ -170,7 +170,7 @@ static void combine_one(body *b, ir_val v)
     nest_shape(b, &q, v);
     kx off = linear(b, v, q.idx), zero = kx_int(p, 0);
     if (!is_var(n)) {
-        emit(b, &b->combine, &q, kn_accum(p, n->op == OP_SPREAD ? OP_ADD : accum_op((ir_op)n->op), kref_local(a->a, off), other(b, a->a, off)));
+        put(b, &b->combine, &q, kn_accum(p, n->op == OP_SPREAD ? OP_ADD : accum_op((ir_op)n->op), kref_local(a->a, off), other(b, a->a, off)));
         return;
     }
     /* n = n1 + n2;  d = mean2 - mean1;  mean = mean1 + d n2 / n;  M2 = M2_1 + M2_2 + d^2 n1 n2 / n */
@@ -178,12 +178,12 @@ static void combine_one(body *b, ir_val v)
     uint32_t f = add_local(b, "var.share", SCOPE_ROW, t, dim_const(pl->l->dims, 1), false);
     uint32_t d = add_local(b, "var.delta", SCOPE_ROW, t, elems_of(pl, v), false);
     kx share = cell(b, f, zero), delta = cell(b, d, off);
-    emit(b, &b->combine, &none, kn_store(p, kref_local(f, zero), op2(b, OP_DIV, t, n2, sum)));
-    emit(b, &b->combine, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, other(b, a->a, off), cell(b, a->a, off))));
-    emit(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->b, off),
+    put(b, &b->combine, &none, kn_store(p, kref_local(f, zero), op2(b, OP_DIV, t, n2, sum)));
+    put(b, &b->combine, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, other(b, a->a, off), cell(b, a->a, off))));
+    put(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->b, off),
          op2(b, OP_ADD, t, other(b, a->b, off), op2(b, OP_MUL, t, op2(b, OP_MUL, t, delta, delta), op2(b, OP_MUL, t, n1, share)))));
-    emit(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, delta, share)));
-    emit(b, &b->combine, &none, kn_accum(p, OP_ADD, kref_local(a->n, zero), n2));
+    put(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, delta, share)));
+    put(b, &b->combine, &none, kn_accum(p, OP_ADD, kref_local(a->n, zero), n2));
 }
 
 /* M = max(m1, m2); l and the sums of each side times e^(m - M). */
@@ -198,11 +198,11 @@ static void combine_group(body *b, ir_val s)
     kx off = linear(b, s, q.idx);
     uint32_t c2 = add_local(b, "softmax.scale2", SCOPE_ROW, t, elems_of(pl, s), false);
     kx m1 = cell(b, g->m, off), m2 = other(b, g->m, off), top = op2(b, OP_MAX, t, m1, m2);
-    emit(b, &b->combine, &q, kn_store(p, kref_local(g->c, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m1, top))));
-    emit(b, &b->combine, &q, kn_store(p, kref_local(c2, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m2, top))));
-    emit(b, &b->combine, &q, kn_store(p, kref_local(g->l, off),
+    put(b, &b->combine, &q, kn_store(p, kref_local(g->c, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m1, top))));
+    put(b, &b->combine, &q, kn_store(p, kref_local(c2, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m2, top))));
+    put(b, &b->combine, &q, kn_store(p, kref_local(g->l, off),
          op2(b, OP_ADD, t, op2(b, OP_MUL, t, cell(b, g->l, off), cell(b, g->c, off)), op2(b, OP_MUL, t, other(b, g->l, off), cell(b, c2, off)))));
-    emit(b, &b->combine, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), m2));
+    put(b, &b->combine, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), m2));
     for (uint32_t k = 0; k < b->kp->anchors.n; k++) {
         anchor *an = &pl->anchors.at[b->kp->anchors.at[k]];
         const ir_node *n = at_of(pl, an->v);
@@ -212,7 +212,7 @@ static void combine_group(body *b, ir_val s)
         nest_shape(b, &r, an->v);
         kx o = linear(b, an->v, r.idx), so = score_offset(b, s, r.idx);
         uint32_t acc = accs_of(b)->of[an->v.i].a;
-        emit(b, &b->combine, &r, kn_store(p, kref_local(acc, o), op2(b, OP_ADD, t, op2(b, OP_MUL, t, cell(b, acc, o), cell(b, g->c, so)),
+        put(b, &b->combine, &r, kn_store(p, kref_local(acc, o), op2(b, OP_ADD, t, op2(b, OP_MUL, t, cell(b, acc, o), cell(b, g->c, so)),
                                                                     op2(b, OP_MUL, t, other(b, acc, o), cell(b, c2, so)))));
     }
 }
@@ -281,28 +281,28 @@ static void step_group(body *b, ir_val s)
     nest_shape(b, &q, s);
     kx off = linear(b, s, q.idx);
     kx score = cell(b, g->s, off), m = cell(b, g->m, off);
-    emit(b, &b->mem, &q, kn_store(p, kref_local(g->s, off), arg_value(b, s, s, q.idx)));
+    put(b, &b->mem, &q, kn_store(p, kref_local(g->s, off), arg_value(b, s, s, q.idx)));
 
     /* a score above m (or not a number): rescale what there is */
     nodes up = {0};
     nodes *list = &up;
-    emit(b, list, &q, kn_store(p, kref_local(g->c, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m, op2(b, OP_MAX, t, m, score)))));
-    emit(b, list, &q, kn_accum(p, OP_MUL, kref_local(g->l, off), cell(b, g->c, off)));
+    put(b, list, &q, kn_store(p, kref_local(g->c, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m, op2(b, OP_MAX, t, m, score)))));
+    put(b, list, &q, kn_accum(p, OP_MUL, kref_local(g->l, off), cell(b, g->c, off)));
     for (uint32_t k = 0; k < b->kp->anchors.n; k++) {
         anchor *an = &pl->anchors.at[b->kp->anchors.at[k]];
         const ir_node *n = at_of(pl, an->v);
         if (an->agg && n->op == OP_AGG_SOFTSUM && ir_same(n->args[0], s)) {
             nest r;
             nest_shape(b, &r, an->v);
-            emit(b, list, &r, kn_accum(p, OP_MUL, kref_local(accs_of(b)->of[an->v.i].a, linear(b, an->v, r.idx)), cell(b, g->c, score_offset(b, s, r.idx))));
+            put(b, list, &r, kn_accum(p, OP_MUL, kref_local(accs_of(b)->of[an->v.i].a, linear(b, an->v, r.idx)), cell(b, g->c, score_offset(b, s, r.idx))));
         }
     }
-    emit(b, list, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), score));
+    put(b, list, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), score));
     kx above = kx_map(p, OP_NOT, KT_BOOL, op2(b, OP_LE, KT_BOOL, score, m), (kx){0}, (kx){0});
     vec_push(pl->mem, &b->mem, kn_ifany(p, q.loops, q.n, above, up.at, up.n));
 
-    emit(b, &b->mem, &q, kn_store(p, kref_local(g->p, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, score, m))));
-    emit(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(g->l, off), cell(b, g->p, off)));
+    put(b, &b->mem, &q, kn_store(p, kref_local(g->p, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, score, m))));
+    put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(g->l, off), cell(b, g->p, off)));
 }
 
 void agg_step(body *b, ir_val v)
@@ -316,19 +316,19 @@ void agg_step(body *b, ir_val v)
     nest none = {0}, q;
     if (s->count && !s->counts) {
         s->counts = true;
-        emit(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(s->count, kx_int(p, 0)), num(b, KT_F64, 1)));
+        put(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(s->count, kx_int(p, 0)), num(b, KT_F64, 1)));
     }
     if (ir_is(a->group)) {
         step_group(b, a->group);
         if (n->op == OP_AGG_SOFTSUM) {
             nest_shape(b, &q, v);
             kx w = cell(b, s->groups[a->group.i].p, score_offset(b, a->group, q.idx));
-            emit(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, linear(b, v, q.idx)), op2(b, OP_MUL, t, w, arg_value(b, n->args[1], v, q.idx))));
+            put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, linear(b, v, q.idx)), op2(b, OP_MUL, t, w, arg_value(b, n->args[1], v, q.idx))));
         }
         return;
     }
     if (n->op == OP_COUNT) {
-        emit(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->a, kx_int(p, 0)), num(b, t, 1)));
+        put(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->a, kx_int(p, 0)), num(b, t, 1)));
         return;
     }
     if (n->op == OP_SPREAD) {
@@ -338,26 +338,26 @@ void agg_step(body *b, ir_val v)
         for (int k = 0; k + 1 < n->rank; k++)
             to[k + 1] = q.idx[k];
         kx x = value(b, n->args[0], arg_place(b, n->args[0]), q.idx);
-        emit(b, &b->mem, &q, kn_store(p, kref_local(a->a, linear(b, v, to)), x));
+        put(b, &b->mem, &q, kn_store(p, kref_local(a->a, linear(b, v, to)), x));
         return;
     }
     nest_shape(b, &q, v);
     kx off = linear(b, v, q.idx), x = arg_value(b, n->args[0], v, q.idx);
     if (!is_var(n)) {
-        emit(b, &b->mem, &q, kn_accum(p, accum_op((ir_op)n->op), kref_local(a->a, off), x));
+        put(b, &b->mem, &q, kn_accum(p, accum_op((ir_op)n->op), kref_local(a->a, off), x));
         return;
     }
     /* n += 1;  d = x - mean;  mean += d / n;  M2 += d (x - mean) */
     dim one = dim_const(pl->l->dims, 1);
     kx zero = kx_int(p, 0);
     uint32_t inv = add_local(b, "var.inv", SCOPE_MEMBER, t, one, false), d = add_local(b, "var.d", SCOPE_MEMBER, t, elems_of(pl, v), false);
-    emit(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->n, zero), num(b, t, 1)));
-    emit(b, &b->mem, &none, kn_store(p, kref_local(inv, zero), op2(b, OP_DIV, t, num(b, t, 1), cell(b, a->n, zero))));
+    put(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->n, zero), num(b, t, 1)));
+    put(b, &b->mem, &none, kn_store(p, kref_local(inv, zero), op2(b, OP_DIV, t, num(b, t, 1), cell(b, a->n, zero))));
     kx mean = cell(b, a->a, off), dv = cell(b, d, off), iv = cell(b, inv, zero);
-    emit(b, &b->mem, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, x, mean)));
-    emit(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->b, off), /* d (x - (mean + d / n)) = d d (1 - 1 / n) */
+    put(b, &b->mem, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, x, mean)));
+    put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->b, off), /* d (x - (mean + d / n)) = d d (1 - 1 / n) */
          op2(b, OP_MUL, t, op2(b, OP_MUL, t, dv, dv), op2(b, OP_SUB, t, num(b, t, 1), iv))));
-    emit(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, dv, iv)));
+    put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, dv, iv)));
 }
 
 bool agg_wants_local(const planner *pl, ir_val v)

@@ -113,7 +113,7 @@ static bool may_join(const kplan *p, const knode *f, const knode *s)
     return f->n_body < 16;
 }
 
-void emit(body *b, nodes *list, const nest *n, knode *s)
+void put(body *b, nodes *list, const nest *n, knode *s)
 {
     arena *mem = b->pl->mem;
     if (n->n == 0) {
@@ -247,9 +247,9 @@ static void emit_reduce(body *b, ir_val v, at a, spot w, const local_of *lo)
     for (int i = 0, o = 0; i < m->rank; i++)
         in[i] = i == n->u.axis ? k : q.idx[o++];
     kx x = value(b, n->args[0], w, in);
-    emit(b, b->out, &q, kn_store(p, dest, kx_num(p, t, start)));
+    put(b, b->out, &q, kn_store(p, dest, kx_num(p, t, start)));
     ir_op op = n->op == OP_RSUM ? OP_ADD : n->op == OP_RMAX ? OP_MAX : OP_MIN;
-    emit(b, b->out, &r, kn_accum(p, op, dest, x));
+    put(b, b->out, &r, kn_accum(p, op, dest, x));
 }
 
 static void emit_concat(body *b, ir_val v, spot w, kref (*dest)(body *, void *, const kx *), void *ud)
@@ -266,7 +266,7 @@ static void emit_concat(body *b, ir_val v, spot w, kref (*dest)(body *, void *, 
         to[n->u.axis] = kx_iadd(b->p, q.idx[n->u.axis], kx_dimval(b->p, kdim_of(b->p, lo)));
         spot pw = at_of(pl, n->args[k])->dom.i == 0 && w.dom.i != 0 ? (spot){AT_OTHER, ir_dom_unit(), kx_int(b->p, 0)} : w;
         kx x = value(b, n->args[k], pw, q.idx);
-        emit(b, b->out, &q, kn_store(b->p, dest(b, ud, to), x));
+        put(b, b->out, &q, kn_store(b->p, dest(b, ud, to), x));
         lo = dim_add(t, lo, at_of(pl, n->args[k])->shape[n->u.axis]);
     }
 }
@@ -284,7 +284,7 @@ static void emit_unlookup(body *b, ir_val v, spot w, const local_of *lo)
     const ir_node *n = at_of(pl, v), *x = at_of(pl, n->args[0]), *i = at_of(pl, n->args[1]);
     nest q;
     nest_shape(b, &q, v);
-    emit(b, b->out, &q, kn_store(b->p, kref_local(lo->local, local_offset(b, v, lo, q.idx)), kx_num(b->p, kreg_of((ir_type)n->type), 0)));
+    put(b, b->out, &q, kn_store(b->p, kref_local(lo->local, local_offset(b, v, lo, q.idx)), kx_num(b->p, kreg_of((ir_type)n->type), 0)));
     nest r;
     nest_shape(b, &r, n->args[0]);
     kx to[IR_MAX_RANK], in = index_value(b, n->args[1], w, r.idx);
@@ -295,15 +295,15 @@ static void emit_unlookup(body *b, ir_val v, spot w, const local_of *lo)
     if (i->none)
         add = kx_select(b->p, kx_map(b->p, OP_LT, KT_BOOL, kx_from_int(b->p, KT_F64, in), kx_num(b->p, KT_F64, 0), (kx){0}),
                         kx_num(b->p, kreg_of((ir_type)n->type), 0), add);
-    emit(b, b->out, &r, kn_accum(b->p, OP_ADD, kref_local(lo->local, local_offset(b, v, lo, to)), add));
+    put(b, b->out, &r, kn_accum(b->p, OP_ADD, kref_local(lo->local, local_offset(b, v, lo, to)), add));
 }
 
-void emit_local(body *b, ir_val v, at a)
+void make_local(body *b, ir_val v, at a)
 {
     planner *pl = b->pl;
     const ir_node *n = at_of(pl, v);
     if (n->op == OP_EINSUM && computed_here(b, v, a)) {
-        emit_product(b, v, a);
+        make_product(b, v, a);
         return;
     }
     spot w = a == AT_MEMBER ? member_place(b) : row_place(b, a, n->dom);
@@ -322,7 +322,7 @@ void emit_local(body *b, ir_val v, at a)
         nest q;
         nest_shape(b, &q, v);
         kx x = value(b, v, w, q.idx);
-        emit(b, b->out, &q, kn_store(b->p, kref_local(lo.local, local_offset(b, v, &lo, q.idx)), x));
+        put(b, b->out, &q, kn_store(b->p, kref_local(lo.local, local_offset(b, v, &lo, q.idx)), x));
     }
     *local_at(b, v, a) = lo;
 }
@@ -345,7 +345,7 @@ static void emit_store(body *b, const anchor *an)
     kx x = n->type == T_INDEX ? index_value(b, an->v, w, q.idx) : value(b, an->v, w, q.idx);
     if (n->type != T_INDEX && (ktype)kx_at(b->p, x)->type == KT_F32 && b->p->buffers[an->buffer].type == KT_F64)
         x = kx_cast(b->p, KT_F64, x);
-    emit(b, b->out, &q, kn_store(b->p, kref_buffer(an->buffer, row, linear(b, an->v, q.idx)), x));
+    put(b, b->out, &q, kn_store(b->p, kref_buffer(an->buffer, row, linear(b, an->v, q.idx)), x));
 }
 
 /* ---- the tree ---------------------------------------------------------------------------------------------------- */
@@ -543,12 +543,12 @@ uint32_t body_build(planner *pl, uint32_t kernel)
     b->out = &b->pre;
     for (uint32_t i = 1; i < pl->n_info && !pl->why; i++)
         if (b->need[i] & 1 << AT_PRE && wants_local(b, (ir_val){i}, AT_PRE))
-            emit_local(b, (ir_val){i}, AT_PRE);
+            make_local(b, (ir_val){i}, AT_PRE);
     b->out = &b->mem;
     for (uint32_t i = 1; i < pl->n_info && !pl->why; i++) {
         ir_val v = {i};
         if (b->need[i] & 1 << AT_MEMBER && wants_local(b, v, AT_MEMBER) && !b->member_local[i].local)
-            emit_local(b, v, AT_MEMBER);
+            make_local(b, v, AT_MEMBER);
         if (b->need[i] & 1 << AT_ROW && pl->info[i].agg && computed_here(b, v, AT_ROW))
             agg_step(b, v);
         if (b->need[i] & 1 << AT_MEMBER)
@@ -564,7 +564,7 @@ uint32_t body_build(planner *pl, uint32_t kernel)
         if (!(b->need[i] & (1 << AT_ROW | 1 << AT_PRE)))
             continue;
         if (b->need[i] & 1 << AT_ROW && !b->row_local[i].local && wants_local(b, v, AT_ROW))
-            emit_local(b, v, AT_ROW);
+            make_local(b, v, AT_ROW);
         for (uint32_t k = 0; k < kp->anchors.n; k++) {
             anchor *a = &pl->anchors.at[kp->anchors.at[k]];
             if (!a->member && !a->agg && ir_same(a->v, v))

@@ -116,7 +116,7 @@ typedef enum knode_kind {
 } knode_kind;
 
 typedef struct kloop {
-    uint32_t var;             /* its loop variable, unique in the kernel */
+    uint32_t var;             /* its loop variable; loops side by side may share it if they have the same extent */
     kdim extent;
     bool reduce;              /* carried by KN_ACCUM: the destination does not depend on it */
 } kloop;

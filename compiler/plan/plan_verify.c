@@ -13,7 +13,6 @@ typedef struct verifier {
     const kkernel *k;
     const char *bad;
     bool *bound;                /* by variable: a loop around binds it */
-    bool *taken;                /* by variable: a loop of the kernel has it */
     uint8_t *needed;            /* by expression */
     const knode *walk;
     bool row, member, combine, blocks;
@@ -218,10 +217,10 @@ static void loops_open(verifier *v, const knode *n)
         const kloop *l = &n->loops[i];
         if (l->var >= v->k->n_vars || !dim_good(v->p, l->extent))
             FAIL(v, "%s: a loop without variable or extent", NAME(v));
-        else if (v->taken[l->var])
-            FAIL(v, "%s: two loops have variable %u", NAME(v), l->var);
+        else if (v->bound[l->var])
+            FAIL(v, "%s: a loop inside a loop has its variable %u", NAME(v), l->var);
         else
-            v->bound[l->var] = v->taken[l->var] = true;
+            v->bound[l->var] = true;
     }
 }
 
@@ -386,7 +385,6 @@ static void check_kernel(verifier *v, const kkernel *k)
     v->row = k->tile <= 1;      /* without tiles the row is there everywhere */
     v->member = v->combine = v->blocks = false;
     v->bound = NEW_N(v->mem, bool, k->n_vars + 1);
-    v->taken = NEW_N(v->mem, bool, k->n_vars + 1);
     if (!k->body || k->body->kind != KN_SEQ)
         FAIL(v, "%s: its body is no sequence", NAME(v));
     for (uint32_t i = 1; i < k->n_locals && !v->bad; i++) {

@@ -154,14 +154,14 @@ kx var_of(body *b, uint32_t depth, uint32_t parent, kdim extent, bool reduce, ui
 typedef struct nest { kloop loops[IR_MAX_RANK + 2]; uint32_t n; kx idx[IR_MAX_RANK]; } nest;
 void nest_shape(body *b, nest *n, ir_val v);                    /* loops over v's axes; idx by axis */
 void nest_add(body *b, nest *n, dim extent, bool reduce, kx *idx);
-void emit(body *b, nodes *list, const nest *n, knode *statement);
+void put(body *b, nodes *list, const nest *n, knode *statement);
 bool computed_here(const body *b, ir_val v, at a);
 local_of *local_at(body *b, ir_val v, at a);
 kx linear(body *b, ir_val v, const kx *idx);                    /* row-major offset */
 kx local_offset(body *b, ir_val v, const local_of *lo, const kx *idx);
 spot row_place(body *b, at a, ir_dom dom);
 spot member_place(body *b);
-void emit_local(body *b, ir_val v, at a);
+void make_local(body *b, ir_val v, at a);
 
 /* value.c */
 kx value(body *b, ir_val v, spot where, const kx *idx);        /* element idx of v there, as an expression */
@@ -175,7 +175,7 @@ kx agg_value(body *b, ir_val v, const kx *idx);                 /* after the wal
 bool agg_wants_local(const planner *pl, ir_val v);
 
 /* product.c */
-void emit_product(body *b, ir_val v, at a);
+void make_product(body *b, ir_val v, at a);
 
 /* steps.c */
 void steps_build(planner *pl);

@@ -131,8 +131,8 @@ static void emit_loops(body *b, ir_val v, at a, spot w)
     for (int i = 0; i < e->nb; i++)
         ib[i] = by_letter[e->b[i]];
     kx x = value(b, n->args[0], operand_at(b, n->args[0], w), ia), y = value(b, n->args[1], operand_at(b, n->args[1], w), ib);
-    emit(b, b->out, &q, kn_store(p, dest, kx_num(p, t, 0)));
-    emit(b, b->out, &r, kn_accum(p, OP_ADD, dest, kx_map(p, OP_MUL, t, x, y, (kx){0})));
+    put(b, b->out, &q, kn_store(p, dest, kx_num(p, t, 0)));
+    put(b, b->out, &r, kn_accum(p, OP_ADD, dest, kx_map(p, OP_MUL, t, x, y, (kx){0})));
     *local_at(b, v, a) = lo;
 }
 
@@ -196,7 +196,7 @@ static uint32_t pack(body *b, const ir_node *n, int side, const letters *l, spot
     }
     uint32_t id = add_local(b, "operand", w.at == AT_MEMBER ? SCOPE_MEMBER : SCOPE_ROW, kreg_of((ir_type)at_of(pl, x)->type), elems_of(pl, x), false);
     kx val = value(b, x, operand_at(b, x, w), idx);
-    emit(b, b->out, &q, kn_store(p, kref_local(id, off), val));
+    put(b, b->out, &q, kn_store(p, kref_local(id, off), val));
     return id;
 }
 
@@ -306,7 +306,7 @@ static bool emit_gemm(body *b, ir_val v, at a, spot w, bool swapped)
     return true;
 }
 
-void emit_product(body *b, ir_val v, at a)
+void make_product(body *b, ir_val v, at a)
 {
     planner *pl = b->pl;
     const ir_node *n = at_of(pl, v);
