@@ -21,7 +21,8 @@ dim env_number(lowering *L, const env *e, dim d, span at)
 {
     dim r = dim_subst(L->l->dims, e->layer->dims, d, replace_static, (void *)(uintptr_t)e);
     if (!dim_ok(r))
-        lower_fail(L, DIAG_STATIC, at, "with these static arguments `%s` %s", dim_text(e->layer->dims, d, L->a), dim_why_text(dim_last_why(L->l->dims)));
+        lower_fail(L, DIAG_STATIC, at, "with these static arguments `%s` %s",
+                   dim_text(e->layer->dims, d, L->a), dim_why_text(dim_last_why(L->l->dims)));
     return r;
 }
 
@@ -32,7 +33,8 @@ dim env_dim(lowering *L, env *e, dim d, span at)
     int64_t value;
     dim r = env_number(L, e, d, at);
     if (dim_ok(r) && dim_is_const(L->l->dims, r, &value) && value <= 0) {
-        lower_fail(L, DIAG_STATIC, at, "with these static arguments the dim `%s` is %lld, and must be positive",
+        lower_fail(L, DIAG_STATIC, at,
+                   "with these static arguments the dim `%s` is %lld, and must be positive",
                    dim_text(e->layer->dims, d, L->a), (long long)value);
         r = DIM_ERROR;
     }
@@ -54,11 +56,16 @@ bool env_shape(lowering *L, env *e, const sem_shape *s, span at, ir_shape *out)
 
 static ir_init_kind init_kind(sem_init_kind k)
 {
-    static const ir_init_kind kind[] = {
-        [SEM_INIT_NONE] = INIT_NONE, [SEM_INIT_ZEROS] = INIT_ZEROS, [SEM_INIT_ONES] = INIT_ONES, [SEM_INIT_CONSTANT] = INIT_CONSTANT,
-        [SEM_INIT_UNIFORM] = INIT_UNIFORM, [SEM_INIT_NORMAL] = INIT_NORMAL, [SEM_INIT_GLOROT_UNIFORM] = INIT_GLOROT_UNIFORM,
-        [SEM_INIT_GLOROT_NORMAL] = INIT_GLOROT_NORMAL, [SEM_INIT_KAIMING_UNIFORM] = INIT_KAIMING_UNIFORM,
-        [SEM_INIT_KAIMING_NORMAL] = INIT_KAIMING_NORMAL};
+    static const ir_init_kind kind[] = {[SEM_INIT_NONE] = INIT_NONE,
+                                        [SEM_INIT_ZEROS] = INIT_ZEROS,
+                                        [SEM_INIT_ONES] = INIT_ONES,
+                                        [SEM_INIT_CONSTANT] = INIT_CONSTANT,
+                                        [SEM_INIT_UNIFORM] = INIT_UNIFORM,
+                                        [SEM_INIT_NORMAL] = INIT_NORMAL,
+                                        [SEM_INIT_GLOROT_UNIFORM] = INIT_GLOROT_UNIFORM,
+                                        [SEM_INIT_GLOROT_NORMAL] = INIT_GLOROT_NORMAL,
+                                        [SEM_INIT_KAIMING_UNIFORM] = INIT_KAIMING_UNIFORM,
+                                        [SEM_INIT_KAIMING_NORMAL] = INIT_KAIMING_NORMAL};
     return kind[k];
 }
 
@@ -73,7 +80,8 @@ static ir_val input(lowering *L, env *e, const sem_sym *s, str name)
     }
     ir_dom dom = s->dom == SEM_NODE ? ir_dom_src(L->l) : dom_for(L, s->dom);
     ir_set_where(L->l, s->where);
-    ir_val v = ir_input_add(L->l, name, dom, stored_type(s->type.elem), &shape, range, s->type.none, s->kind == SEM_S_PARAM);
+    ir_val v = ir_input_add(L->l, name, dom, stored_type(s->type.elem), &shape, range, s->type.none,
+                            s->kind == SEM_S_PARAM);
     ir_input *in = ir_input_of(L->l, v);
     in->where = s->where;
     in->init = init_kind(s->init);
@@ -93,7 +101,8 @@ static str joined(lowering *L, str prefix, str name, const char *end)
     return str_of(L->names, arena_printf(L->a, "%s%s%s", prefix, name, end));
 }
 
-/* The instances of an env, with theirs: nested no deeper than SEM_MAX_NEST, no more than SEM_MAX_EXPANDED in all. */
+/* The instances of an env, with theirs: nested no deeper than SEM_MAX_NEST, no more than SEM_MAX_EXPANDED
+ * in all. */
 void env_instances(lowering *L, env *e)
 {
     const sem_layer *l = e->layer;
@@ -101,8 +110,12 @@ void env_instances(lowering *L, env *e)
     for (uint32_t i = 0; i < l->n_insts && !L->failed; i++) {
         const sem_inst *inst = l->insts[i];
         env *c = e->insts[i] = NEW(L->a, env);
-        *c = (env){.layer = inst->callee, .inst = inst, .up = e, .prefix = joined(L, e->prefix, inst->name, "."),
-                   .cache = map_make(L->a), .params = map_make(L->a)};
+        *c = (env){.layer = inst->callee,
+                   .inst = inst,
+                   .up = e,
+                   .prefix = joined(L, e->prefix, inst->name, "."),
+                   .cache = map_make(L->a),
+                   .params = map_make(L->a)};
         c->dims = NEW_N(L->a, dim, c->layer->n_statics + 1);
         for (uint32_t k = 0; k < c->layer->n_statics; k++)
             if (!c->layer->statics[k].real) c->dims[k] = env_dim(L, e, inst->dims[k], inst->where);
@@ -141,7 +154,8 @@ static void declare_static(lowering *L, env *e, uint32_t i)
 env *env_root(lowering *L)
 {
     env *e = NEW(L->a, env);
-    *e = (env){.layer = L->root, .prefix = str_of(L->names, ""), .cache = map_make(L->a), .params = map_make(L->a)};
+    *e = (env){
+        .layer = L->root, .prefix = str_of(L->names, ""), .cache = map_make(L->a), .params = map_make(L->a)};
     e->dims = NEW_N(L->a, dim, L->root->n_statics + 1);
     for (uint32_t i = 0; i < L->root->n_statics; i++) declare_static(L, e, i);
     for (uint32_t i = 0; i < L->root->n_statics; i++) {
@@ -149,7 +163,9 @@ env *env_root(lowering *L)
         if (s->real || !s->has_default) continue;
         ir_static *st = &L->l->statics[i];
         int64_t value;
-        st->dim_default = s->fixed ? e->dims[i] : env_dim(L, e, s->dim_default, s->where);
+        st->dim_default =
+            s->fixed ? e->dims[i] : dim_subst(L->l->dims, L->root->dims, s->dim_default, replace_static, e);
+        st->has_default = dim_ok(st->dim_default);               /* h = d / 2 is none when d is fixed as 3 */
         if (dim_is_const(L->l->dims, st->dim_default, &value)) st->value = (double)value;
     }
     return e;

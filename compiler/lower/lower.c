@@ -32,7 +32,8 @@ static void attempt(lowering *L)
     ir_trap *trap = NEW(L->a, ir_trap);
     ir_set_trap(L->l, trap);
     if (setjmp(trap->env)) {
-        lower_fail(L, DIAG_LIMIT, L->l->builder->where, "internal error in the lowering of layer `%s`: %s", L->root->name, trap->text);
+        lower_fail(L, DIAG_LIMIT, L->l->builder->where, "internal error in the lowering of layer `%s`: %s",
+                   L->root->name, trap->text);
         return;
     }
     L->stack.n = 0;
@@ -50,7 +51,8 @@ ir_layer *lower_layer(arena *a, str_table *names, diags *ds, const sem_layer *la
 {
     map flips = map_make(a);
     lowering *L = NEW(a, lowering);
-    *L = (lowering){.a = a, .names = names, .ds = ds, .root = layer, .bipartite = has_two_sides(layer), .flips = &flips};
+    *L = (lowering){
+        .a = a, .names = names, .ds = ds, .root = layer, .bipartite = has_two_sides(layer), .flips = &flips};
     do {
         attempt(L);
     } while (L->flipped && !L->failed);          /* each adds to the finite table of flips */

@@ -22,8 +22,8 @@
 /* A value of the IR for an expression. */
 typedef struct lowered {
     ir_val v;                                    /* none: not yet */
-    bool deg;                                    /* source-side, but depends on in_degree: valid for destinations
-                                                    unless the graph knows the degrees of all */
+    bool deg;                                    /* source-side, but depends on in_degree: valid for
+                                                    destinations unless the graph knows all degrees */
 } lowered;
 
 typedef struct env {
@@ -76,18 +76,19 @@ typedef struct lowering {
     diags *ds;
     const sem_layer *root;
     ir_layer *l;
-    bool bipartite;                              /* nodes are of two sets: a node value is one of the destinations */
+    bool bipartite;                              /* two sets of nodes: a node value is by destination */
     bool failed;
     VEC(item) stack;
     uint32_t n_frames, place;
-    map *flips;                                  /* hash of (frame, loop, state) -> bits: 1 destination side, 2 degrees */
+    map *flips;                                  /* hash of (frame, loop, state) -> FLIP_ bits */
     bool flipped;
 } lowering;
 
 /* ---- machine.c ---- */
 lowered machine_run(lowering *L, frame *f, const sem_expr *e, bool wide);
 frame *frame_new(lowering *L, env *e, frame *up, uint32_t region, uint32_t depth);
-void lower_fail(lowering *L, diag_class class, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void lower_fail(lowering *L, diag_class class, span at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* ---- env.c: static arguments, params ---- */
 env *env_root(lowering *L);
@@ -108,14 +109,14 @@ ir_val as_type(lowering *L, ir_val v, ir_type t);                /* floating val
 ir_dom dom_for(lowering *L, sem_dom d);          /* NODE: where a node value lies when nothing says */
 lowered at_dst(lowering *L, lowered x);
 lowered at_src(lowering *L, lowered x, str name, span at);
-bool unify(lowering *L, const sem_expr *e, lowered *args);       /* operands to one side; does one depend on in_degree? */
+bool unify(lowering *L, const sem_expr *e, lowered *args);       /* operands to one side; has one deg? */
 lowered settle(lowering *L, const sem_sym *s, lowered x);        /* on the side that the name promises */
 lowered lower_end(lowering *L, const sem_expr *e, lowered x);    /* src.x dst.x graph.x */
 lowered lower_degree(lowering *L, const sem_expr *e);
 ir_val lower_number_of(lowering *L, const sem_expr *e);
 lowered lower_agg(lowering *L, const sem_expr *e, const lowered *args);
 lowered lower_softmax(lowering *L, const sem_expr *e, const lowered *args);
-ir_val in_domain(lowering *L, ir_val v, ir_dom d);               /* broadcast there when it is of the unit domain */
+ir_val in_domain(lowering *L, ir_val v, ir_dom d);               /* broadcast when of the unit domain */
 
 /* ---- value.c: element by element, axes; shape.c ---- */
 ir_val lower_ew(lowering *L, const sem_expr *e, const ir_val *a, ir_type t);

@@ -39,7 +39,8 @@ static bool compare_wide(const frame *f, const sem_expr *e)
         const sem_type *t = &e->args[i]->type;
         int64_t range;
         if (t->elem == SEM_F64) return true;
-        if (t->elem == SEM_INDEX && !(dim_is_const(f->e->layer->dims, t->range, &range) && range <= 1 << 24)) return true;
+        if (t->elem == SEM_INDEX && !(dim_is_const(f->e->layer->dims, t->range, &range) && range <= 1 << 24))
+            return true;
         weak = weak && t->elem == SEM_WEAK;
     }
     return weak && real_wide(f);
@@ -122,7 +123,8 @@ static void open_loop(lowering *L, frame *f, const sem_loop *loop, loop_record *
     const uint32_t parent = loop->up ? f->loops[loop->up->id].region : f->region;
     r->depth = 1 + (loop->up ? f->loops[loop->up->id].depth : f->depth);
     if (r->depth > MAX_LOOP_DEPTH) {
-        lower_fail(L, DIAG_LIMIT, loop->where, "blocks of iterate are nested more than %d deep, through layers", (int)MAX_LOOP_DEPTH);
+        lower_fail(L, DIAG_LIMIT, loop->where,
+                   "blocks of iterate are nested more than %d deep, through layers", (int)MAX_LOOP_DEPTH);
         return;
     }
     const dim limit = env_dim(L, f->e, loop->limit, loop->where);
@@ -136,10 +138,12 @@ static void open_loop(lowering *L, frame *f, const sem_loop *loop, loop_record *
     r->region = r->loop + 1;
     L->l->loops[r->loop].where = loop->where;
     for (uint32_t k = 0; k < loop->n_states; k++)
-        r->states[k].now = (lowered){ir_loop_state(L->l, r->loop, k, loop->states[k]->name, init[k]), r->states[k].deg};
+        r->states[k].now =
+            (lowered){ir_loop_state(L->l, r->loop, k, loop->states[k]->name, init[k]), r->states[k].deg};
     if (loop->tol) {
         const sem_elem real = f->e->layer->real;
-        ir_loop_until(L->l, r->loop, as_type(L, slot(f, loop->tol, is_wide(real))->v, arith_type(is_wide(real))));
+        ir_loop_until(L->l, r->loop,
+                      as_type(L, slot(f, loop->tol, is_wide(real))->v, arith_type(is_wide(real))));
     }
     r->status = LOOP_ACTIVE;
 }
@@ -187,8 +191,14 @@ static bool loop_step(lowering *L, item it)
     return all;
 }
 
-static uint32_t region_in(const frame *f, const sem_loop *loop) { return loop ? f->loops[loop->id].region : f->region; }
-static uint32_t depth_in(const frame *f, const sem_loop *loop) { return loop ? f->loops[loop->id].depth : f->depth; }
+static uint32_t region_in(const frame *f, const sem_loop *loop)
+{
+    return loop ? f->loops[loop->id].region : f->region;
+}
+static uint32_t depth_in(const frame *f, const sem_loop *loop)
+{
+    return loop ? f->loops[loop->id].depth : f->depth;
+}
 
 /* ---- names ---- */
 
@@ -263,8 +273,10 @@ static ir_val real_static(lowering *L, const frame *f, uint32_t i, ir_type t)
 static ir_val dropout(lowering *L, const item *it, ir_val x, ir_val p)
 {
     const uint32_t region = region_in(it->f, it->e->u.loop);
-    ir_dom dom = dom_for(L, (sem_dom)it->e->args[0]->dom);       /* each member draws for itself, even where x is one for all */
-    return ir_dropout(L->l, in_domain(L, x, dom), as_type(L, p, (ir_type)ir_at(L->l, x)->type), ir_step_key(L->l, region), L->place++);
+    /* Each member draws for itself, even where x is one for all. */
+    ir_dom dom = dom_for(L, (sem_dom)it->e->args[0]->dom);
+    return ir_dropout(L->l, in_domain(L, x, dom), as_type(L, p, (ir_type)ir_at(L->l, x)->type),
+                      ir_step_key(L->l, region), L->place++);
 }
 
 static ir_val dot(lowering *L, ir_val a, ir_val b)
@@ -290,7 +302,8 @@ static lowered build(lowering *L, const item *it)
     default: break;
     }
     const bool deg = unify(L, e, x);
-    for (uint32_t i = 0; i < e->n_args; i++) a[i] = e->kind == SEM_EW || e->kind == SEM_TO_REAL ? x[i].v : as_type(L, x[i].v, t);
+    for (uint32_t i = 0; i < e->n_args; i++)
+        a[i] = e->kind == SEM_EW || e->kind == SEM_TO_REAL ? x[i].v : as_type(L, x[i].v, t);
     ir_val v = {0};
     dim d;
     switch (e->kind) {
@@ -370,7 +383,8 @@ lowered machine_run(lowering *L, frame *f, const sem_expr *e, bool wide)
             const item it = L->stack.at[at];
             bool done;
             if (L->l->n_nodes > LOWER_MAX_VALUES) {
-                lower_fail(L, DIAG_LIMIT, L->root->ast->name.span, "layer `%s` has more than %d operations", L->root->name, (int)LOWER_MAX_VALUES);
+                lower_fail(L, DIAG_LIMIT, L->root->ast->name.span, "layer `%s` has more than %d operations",
+                           L->root->name, (int)LOWER_MAX_VALUES);
             } else if (!it.e) {
                 if (loop_step(L, it)) L->stack.n = at;
             } else {

@@ -80,7 +80,8 @@ lowered lower_end(lowering *L, const sem_expr *e, lowered x)
     }
     const ir_side side = side_of(L, x.v);
     if (side == SIDE_NONE) return (lowered){.v = x.v};           /* the same for all */
-    if (e->kind == SEM_AT_DST) return (lowered){.v = ir_gather(l, x.v, side == SIDE_SRC ? ir_map_dst_src(l) : ir_map_dst(l))};
+    if (e->kind == SEM_AT_DST)
+        return (lowered){.v = ir_gather(l, x.v, side == SIDE_SRC ? ir_map_dst_src(l) : ir_map_dst(l))};
     if (side == SIDE_DST) {
         ir_need_add(l, NEED_SQUARE, name_of(L, e->args[0]), e->at);
         return (lowered){.v = ir_gather(l, x.v, ir_map_src_dst(l))};
@@ -140,7 +141,8 @@ static ir_val aggregate(lowering *L, sem_fn fn, ir_val v, ir_val along, ir_type 
     case SEM_FN_std: return ir_ew1(l, OP_SQRT0, ir_agg(l, OP_AGG_VAR, v, along));
     case SEM_FN_count: return ir_count(l, count_type, along);
     default: {                                   /* mean: nothing over nothing is 0 */
-        ir_val sum = ir_agg(l, OP_AGG_SUM, v, along), count = ir_count(l, (ir_type)ir_at(l, sum)->type, along);
+        ir_val sum = ir_agg(l, OP_AGG_SUM, v, along),
+               count = ir_count(l, (ir_type)ir_at(l, sum)->type, along);
         ir_val n = ir_maximum(l, count, ir_like(l, count, 1));
         return ir_div(l, sum, n);
     }

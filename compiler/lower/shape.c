@@ -61,7 +61,8 @@ ir_val lower_einsum(lowering *L, const sem_expr *e, const ir_val *a)
             for (const char *p = es->in[i]; *p; p++)
                 if (!strchr(have, *p) && wanted(es, i + 1, e->n_args, *p)) keep[n++] = *p;
             if (n > IR_MAX_RANK) {
-                lower_fail(L, DIAG_LIMIT, e->at, "the product of the first %u operands has more than %d axes", i + 1, (int)IR_MAX_RANK);
+                lower_fail(L, DIAG_LIMIT, e->at, "the product of the first %u operands has more than %d axes",
+                           i + 1, (int)IR_MAX_RANK);
                 return a[0];
             }
         }
@@ -82,10 +83,11 @@ static ir_val sliced(lowering *L, const frame *f, const sem_expr *e, ir_val v, d
     const dim first = env_number(L, f->e, e->u.slice.lo, e->at);
     int64_t lo = 0, n, w;
     if (!dim_ok(first)) return v;
-    if (dim_is_const(l->dims, first, &lo) && dim_is_const(l->dims, len, &n) && dim_is_const(l->dims, width, &w) &&
-        (lo < 0 || lo > w || n > w - lo)) {
-        lower_fail(L, DIAG_VALUE, e->at, "with these static arguments elements %lld to %lld are taken of an axis of %lld", (long long)lo,
-                   (long long)(lo + n - 1), (long long)w);
+    if (dim_is_const(l->dims, first, &lo) && dim_is_const(l->dims, len, &n) &&
+        dim_is_const(l->dims, width, &w) && (lo < 0 || lo > w || n > w - lo)) {
+        lower_fail(L, DIAG_VALUE, e->at,
+                   "with these static arguments elements %lld to %lld are taken of an axis of %lld",
+                   (long long)lo, (long long)(lo + n - 1), (long long)w);
         return v;
     }
     return ir_slice(l, v, (int)axis, first, len);

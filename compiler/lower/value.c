@@ -95,9 +95,11 @@ ir_val lower_ew(lowering *L, const sem_expr *e, const ir_val *given, ir_type t)
     case SEM_FN_leaky_relu: return ir_where(l, ir_lt(l, ir_like(l, x, 0), x), x, ir_mul(l, a[1], x));
     case SEM_FN_elu: return elu(l, x, a[1]);
     case SEM_FN_selu:                            /* Klambauer et al., 2017 */
-        return ir_mul(l, ir_like(l, x, 1.0507009873554804934), elu(l, x, ir_like(l, x, 1.6732632423543772848)));
+        return ir_mul(l, ir_like(l, x, 1.0507009873554804934),
+                      elu(l, x, ir_like(l, x, 1.6732632423543772848)));
     case SEM_FN_gelu: {
-        ir_val cdf = ir_add(l, ir_like(l, x, 1), ir_ew1(l, OP_ERF, ir_mul(l, x, ir_like(l, x, 0.70710678118654752440))));
+        ir_val cdf = ir_add(l, ir_like(l, x, 1),
+                            ir_ew1(l, OP_ERF, ir_mul(l, x, ir_like(l, x, 0.70710678118654752440))));
         return ir_mul(l, ir_mul(l, ir_like(l, x, 0.5), x), cdf);
     }
     case SEM_FN_silu: return ir_mul(l, x, ir_ew1(l, OP_SIGMOID, x));
@@ -109,11 +111,13 @@ ir_val lower_ew(lowering *L, const sem_expr *e, const ir_val *given, ir_type t)
     case SEM_FN_maximum: return ir_maximum(l, x, a[1]);
     case SEM_FN_minimum: return ir_minimum(l, x, a[1]);
     case SEM_FN_clamp: return ir_minimum(l, ir_maximum(l, x, a[1]), a[2]);
-    case SEM_FN_sum: case SEM_FN_mean: case SEM_FN_max: case SEM_FN_min: case SEM_FN_prod: case SEM_FN_var: case SEM_FN_std:
-    case SEM_FN_count: case SEM_FN_any: case SEM_FN_all: case SEM_FN_softmax: case SEM_FN_axis_sum: case SEM_FN_axis_mean:
-    case SEM_FN_axis_max: case SEM_FN_axis_min: case SEM_FN_axis_var: case SEM_FN_axis_norm: case SEM_FN_axis_softmax:
-    case SEM_FN_axis_log_softmax: case SEM_FN_reshape: case SEM_FN_transpose: case SEM_FN_real: case SEM_FN_bucket: case SEM_FN_dot:
-    case SEM_FN_layer_norm: case SEM_FN_concat: case SEM_FN_stack: case SEM_FN_iota: case SEM_FN_zeros: case SEM_FN_ones:
+    case SEM_FN_sum: case SEM_FN_mean: case SEM_FN_max: case SEM_FN_min: case SEM_FN_prod: case SEM_FN_var:
+    case SEM_FN_std: case SEM_FN_count: case SEM_FN_any: case SEM_FN_all: case SEM_FN_softmax:
+    case SEM_FN_axis_sum: case SEM_FN_axis_mean: case SEM_FN_axis_max: case SEM_FN_axis_min:
+    case SEM_FN_axis_var: case SEM_FN_axis_norm: case SEM_FN_axis_softmax: case SEM_FN_axis_log_softmax:
+    case SEM_FN_reshape: case SEM_FN_transpose: case SEM_FN_real: case SEM_FN_bucket: case SEM_FN_dot:
+    case SEM_FN_layer_norm: case SEM_FN_concat: case SEM_FN_stack: case SEM_FN_iota: case SEM_FN_zeros:
+    case SEM_FN_ones:
     case SEM_FN_einsum: case SEM_FN_dropout: case SEM_FN_stop_gradient: case SEM_FN_grad: case SEM_N_FNS:
         break;
     }

@@ -30,7 +30,9 @@ static bool cut(checker *c, const ast_expr *e, sem_fn fn, parts *p)
                 break;
             }
             if (fine) {
-                diag *d = sem_err(c, DIAG_TYPE, e->at, fn == SEM_FN_count ? "`count` takes no value" : "`%s` aggregates one value", sem_fn_name(fn));
+                diag *d = sem_err(c, DIAG_TYPE, e->at,
+                                  fn == SEM_FN_count ? "`count` takes no value" : "`%s` aggregates one value",
+                                  sem_fn_name(fn));
                 diag_mark(d, a->span);
             }
             fine = false;
@@ -47,8 +49,11 @@ static bool cut(checker *c, const ast_expr *e, sem_fn fn, parts *p)
 static bool holds_aggregate(checker *c, const ast_expr *e)
 {
     switch (e->kind) {
-    case AST_EXPR_ERROR: case AST_EXPR_NUMBER: case AST_EXPR_STRING: case AST_EXPR_NAME: case AST_EXPR_QUALIFIED:
-        return false;
+    case AST_EXPR_ERROR:
+    case AST_EXPR_NUMBER:
+    case AST_EXPR_STRING:
+    case AST_EXPR_NAME:
+    case AST_EXPR_QUALIFIED: return false;
     case AST_EXPR_UNARY: return holds_aggregate(c, e->op.right);
     case AST_EXPR_BINARY: return holds_aggregate(c, e->op.left) || holds_aggregate(c, e->op.right);
     case AST_EXPR_METHOD: return holds_aggregate(c, e->call.base);
@@ -56,7 +61,9 @@ static bool holds_aggregate(checker *c, const ast_expr *e)
     case AST_EXPR_MEMBER: return false;
     case AST_EXPR_CALL: {
         sem_fn f;
-        if (!map_get_ptr(&c->fns, e->call.name.text) && sem_find_fn(e->call.name.text, false, &f) && f >= SEM_FN_sum && f < SEM_FN_softmax) return true;
+        if (!map_get_ptr(&c->fns, e->call.name.text) && sem_find_fn(e->call.name.text, false, &f) &&
+            f >= SEM_FN_sum && f < SEM_FN_softmax)
+            return true;
         for (uint32_t i = 0; i < e->call.n_args; i++)
             if (e->call.args[i].value && holds_aggregate(c, e->call.args[i].value)) return true;
         return false;
@@ -80,8 +87,11 @@ static void nothing(checker *c, const ast_expr *e, sem_fn fn, const ast_expr *va
         return;
     }
     const bool node = sem_is_nodal(x.dom);
-    diag *d = sem_err(c, DIAG_DOMAIN, e->at, "`%s` has nothing to aggregate: its argument needs no %s", sem_fn_name(fn),
-                      node ? "edge" : x.dom == SEM_GRAPH ? "node or edge" : "graph, node or edge");
+    diag *d = sem_err(c, DIAG_DOMAIN, e->at, "`%s` has nothing to aggregate: its argument needs no %s",
+                      sem_fn_name(fn),
+                      node                 ? "edge"
+                      : x.dom == SEM_GRAPH ? "node or edge"
+                                           : "graph, node or edge");
     if (!value) return;
     diag_mark(d, value->span);
     if (node && need & (NEED_NODE | NEED_FROM_SRC) && value->kind == AST_EXPR_NAME)
@@ -115,16 +125,21 @@ static bool members(checker *c, const ast_expr *e, sem_fn fn, const parts *p, ec
     agg->to = x.dom;
     agg->by_src = p->by && p->by->by == AST_DOM_SRC;
     if (p->by && !sem_is_nodal(x.dom)) {
-        sem_err(c, DIAG_DOMAIN, p->by->span, "`by` chooses an end of the edges, and this is evaluated for %s", x.dom == SEM_GRAPH ? "a graph" : "the whole call");
+        sem_err(c, DIAG_DOMAIN, p->by->span, "`by` chooses an end of the edges, and this is evaluated for %s",
+                x.dom == SEM_GRAPH ? "a graph" : "the whole call");
         return false;
     }
     if (x.dom == SEM_SRC && !agg->by_src) {
-        diag *d = sem_err(c, DIAG_DOMAIN, e->at, "`%s` goes over the incoming edges of destination nodes, and this is evaluated for a source node", sem_fn_name(fn));
+        diag *d = sem_err(
+            c, DIAG_DOMAIN, e->at,
+            "`%s` goes over the incoming edges of destination nodes, and this is evaluated for a source node",
+            sem_fn_name(fn));
         diag_help(d, "for its outgoing edges write by = src");
         return false;
     }
     if (x.dom == SEM_DST && agg->by_src) {
-        sem_err(c, DIAG_DOMAIN, p->by->span, "by = src gives values of source nodes, and this is evaluated for a destination node");
+        sem_err(c, DIAG_DOMAIN, p->by->span,
+                "by = src gives values of source nodes, and this is evaluated for a destination node");
         return false;
     }
     return true;
@@ -143,7 +158,8 @@ static bool operands(checker *c, const ast_expr *e, const parts *p, ectx x, sem_
         if (sem_is_bad(v)) {
             fine = false;
         } else if (logical && v->type.elem != SEM_BOOL) {
-            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` needs a bool, and this is %s", sem_fn_name(fn), sem_ty(c, v));
+            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` needs a bool, and this is %s", sem_fn_name(fn),
+                              sem_ty(c, v));
             diag_mark(d, v->span);
             diag_help(d, "a comparison, as w > 0, gives one");
             fine = false;
@@ -179,11 +195,14 @@ static sem_expr *softmax(checker *c, const ast_expr *e, const parts *p, ectx x)
     } else if (sem_is_nodal(x.dom) || (x.dom == SEM_GRAPH && whole)) {
         agg.to = whole ? SEM_GLOBAL : SEM_GRAPH;
         if (p->by) {
-            sem_err(c, DIAG_DOMAIN, p->by->span, "`by` chooses an end of the edges, and this softmax is among %s", whole ? "the members of the whole call" : "the nodes of a graph");
+            sem_err(c, DIAG_DOMAIN, p->by->span,
+                    "`by` chooses an end of the edges, and this softmax is among %s",
+                    whole ? "the members of the whole call" : "the nodes of a graph");
             return sem_bad(c, e);
         }
     } else {
-        sem_err(c, DIAG_DOMAIN, e->at, "`softmax` shares among edges or nodes, and this is evaluated for %s", x.dom == SEM_GRAPH ? "a graph" : "the whole call");
+        sem_err(c, DIAG_DOMAIN, e->at, "`softmax` shares among edges or nodes, and this is evaluated for %s",
+                x.dom == SEM_GRAPH ? "a graph" : "the whole call");
         return sem_bad(c, e);
     }
     sem_expr *r = sem_new(c, SEM_SOFTMAX, e, 0);
@@ -206,7 +225,8 @@ sem_expr *check_aggregate(checker *c, const ast_expr *e, sem_fn fn, ectx x)
     sem_expr *r = sem_new(c, SEM_AGG, e, 0);
     r->u.agg = agg;
     r->dom = (uint8_t)x.dom;
-    if (!operands(c, e, &p, (ectx){.dom = agg.member, .outer = x.dom, .in_agg = true}, r)) return sem_bad(c, e);
+    if (!operands(c, e, &p, (ectx){.dom = agg.member, .outer = x.dom, .in_agg = true}, r))
+        return sem_bad(c, e);
     if (!p.per) return r;
     sem_shape *s = &r->type.shape;
     if (!shape_rank_ok(c, s->rank + 1, e->at)) return sem_bad(c, e);

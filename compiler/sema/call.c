@@ -37,7 +37,8 @@ static int param_at(const char *params, const char *name)
 static bool stray_by(checker *c, const ast_expr *e, const ast_arg *a)
 {
     if (a->kind != AST_ARG_BY && a->kind != AST_ARG_PER) return false;
-    sem_err(c, DIAG_TYPE, a->span, "`%s` is no aggregate and takes no `%s`", e->call.name.text, a->kind == AST_ARG_BY ? "by" : "per");
+    sem_err(c, DIAG_TYPE, a->span, "`%s` is no aggregate and takes no `%s`", e->call.name.text,
+            a->kind == AST_ARG_BY ? "by" : "per");
     return true;
 }
 
@@ -67,7 +68,8 @@ static bool bind_args(checker *c, const ast_expr *e, sem_fn fn, const ast_expr *
         if (a->kind == AST_ARG_NAMED) {
             if (!place_named(c, e, a, param_at(params, a->name.text), slot)) return false;
         } else if (n >= most) {
-            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` takes %u argument%s, and %u are given", e->call.name.text, most, most == 1 ? "" : "s", e->call.n_args);
+            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` takes %u argument%s, and %u are given",
+                              e->call.name.text, most, most == 1 ? "" : "s", e->call.n_args);
             diag_mark(d, a->span);
             return false;
         } else {
@@ -76,14 +78,16 @@ static bool bind_args(checker *c, const ast_expr *e, sem_fn fn, const ast_expr *
     }
     for (uint32_t i = 0; i < signature[fn].needed; i++) {
         if (slot[i]) continue;
-        sem_err(c, DIAG_TYPE, e->at, "`%s` needs %u argument%s (%s)", e->call.name.text, signature[fn].needed, signature[fn].needed == 1 ? "" : "s", params);
+        sem_err(c, DIAG_TYPE, e->at, "`%s` needs %u argument%s (%s)", e->call.name.text, signature[fn].needed,
+                signature[fn].needed == 1 ? "" : "s", params);
         return false;
     }
     return true;
 }
 
 /* Of a function of any number of operands: all are plain, but one may be named. */
-static bool plain_args(checker *c, const ast_expr *e, uint32_t least, const char *named, const ast_expr **value)
+static bool plain_args(checker *c, const ast_expr *e, uint32_t least, const char *named,
+                       const ast_expr **value)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->call.n_args; i++) {
@@ -137,8 +141,8 @@ static sem_expr *inline_fn(checker *c, const ast_expr *e, const ast_item *it, ec
     bool all = given <= n;
     for (uint32_t i = 0; i < n; i++) all = all && slot[i];
     if (!all) {
-        diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` takes %u argument%s, and %u %s given", it->name.text, n, n == 1 ? "" : "s", e->call.n_args,
-                          e->call.n_args == 1 ? "is" : "are");
+        diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` takes %u argument%s, and %u %s given", it->name.text, n,
+                          n == 1 ? "" : "s", e->call.n_args, e->call.n_args == 1 ? "is" : "are");
         diag_note_at(d, it->name.span, "defined here");
         return sem_bad(c, e);
     }
@@ -175,7 +179,8 @@ static sem_expr *to_real(checker *c, const ast_expr *e, sem_expr *v)
     int64_t range;
     const int64_t exact = c->real == SEM_F64 ? (int64_t)1 << 53 : 1 << 24;
     if (v->type.elem == SEM_INDEX && dim_is_const(c->dims, v->type.range, &range) && range > exact + 1)
-        diag_warning(c->ds, DIAG_PRECISION, e->at, "an index(%lld) has more values than a real tells apart", (long long)range);
+        diag_warning(c->ds, DIAG_PRECISION, e->at, "an index(%lld) has more values than a real tells apart",
+                     (long long)range);
     sem_expr *r = one_operand(c, SEM_TO_REAL, e, v, 1);
     r->type = (sem_type){.elem = c->real, .shape = v->type.shape};
     return r;
@@ -215,12 +220,14 @@ static sem_expr *layer_norm(checker *c, const ast_expr *e, sem_expr **args)
         r->dom = (uint8_t)dom_join((sem_dom)r->dom, (sem_dom)args[i]->dom);
         r->type.elem = elem_join(r->type.elem, args[i]->type.elem);
     }
-    const char *what = !s->rank ? "a scalar has no axis to normalise"
-                     : !shape_fits(c, &args[1]->type.shape, s) ? "gamma does not fit"
-                     : !shape_fits(c, &args[2]->type.shape, s) ? "beta does not fit" : args[3]->type.shape.rank ? "eps must be a scalar" : NULL;
+    const char *what = !s->rank                                  ? "a scalar has no axis to normalise"
+                       : !shape_fits(c, &args[1]->type.shape, s) ? "gamma does not fit"
+                       : !shape_fits(c, &args[2]->type.shape, s) ? "beta does not fit"
+                       : args[3]->type.shape.rank                ? "eps must be a scalar"
+                                                                 : NULL;
     if (!what) return r;
-    diag *d = sem_err(c, DIAG_SHAPE, e->at, "`layer_norm` of %s, gamma %s, beta %s: %s", sem_sh(c, s), sem_sh(c, &args[1]->type.shape),
-                      sem_sh(c, &args[2]->type.shape), what);
+    diag *d = sem_err(c, DIAG_SHAPE, e->at, "`layer_norm` of %s, gamma %s, beta %s: %s", sem_sh(c, s),
+                      sem_sh(c, &args[1]->type.shape), sem_sh(c, &args[2]->type.shape), what);
     for (uint32_t i = 0; i < 3; i++) diag_mark(d, args[i]->span);
     return sem_bad(c, e);
 }
@@ -232,9 +239,13 @@ static sem_expr *dropout(checker *c, const ast_expr *e, sem_expr *v, sem_expr *p
     if (!need_float(c, v, e->at, "`dropout`") || !need_float(c, p, e->at, "`dropout`")) return sem_bad(c, e);
     diag *d = NULL;
     if (p->constant && !(p->number >= 0 && p->number < 1))
-        d = sem_err(c, DIAG_VALUE, e->at, "the probability of `dropout` is %g, and must be at least 0 and less than 1", p->number);
-    else if (p->type.shape.rank) d = sem_err(c, DIAG_SHAPE, e->at, "the probability of `dropout` must be a scalar");
-    else if (p->dom > SEM_GLOBAL) d = sem_err(c, DIAG_DOMAIN, e->at, "the probability of `dropout` must be the same for the whole call");
+        d = sem_err(c, DIAG_VALUE, e->at,
+                    "the probability of `dropout` is %g, and must be at least 0 and less than 1", p->number);
+    else if (p->type.shape.rank)
+        d = sem_err(c, DIAG_SHAPE, e->at, "the probability of `dropout` must be a scalar");
+    else if (p->dom > SEM_GLOBAL)
+        d = sem_err(c, DIAG_DOMAIN, e->at,
+                    "the probability of `dropout` must be the same for the whole call");
     if (d) {
         diag_mark(d, p->span);
         return sem_bad(c, e);
@@ -317,13 +328,15 @@ static sem_expr *grad(checker *c, const ast_expr *e, const ast_expr *ye, const a
     if (xe->kind == AST_EXPR_NAME) v = check_expr(c, xe, x);
     if ((v && sem_is_bad(v)) || sem_is_bad(y)) return sem_bad(c, e);
     if (!v || v->kind != SEM_READ) {
-        diag *d = sem_err(c, DIAG_TYPE, xe->at, "`grad` is with respect to an input or an earlier definition");
+        diag *d =
+            sem_err(c, DIAG_TYPE, xe->at, "`grad` is with respect to an input or an earlier definition");
         diag_help(d, "write its bare name");
         return sem_bad(c, e);
     }
     if (!need_float(c, y, e->at, "`grad`") || !need_float(c, v, e->at, "`grad`")) return sem_bad(c, e);
     if (!depends(c, y, v->u.sym)) {
-        diag *d = sem_err(c, DIAG_VALUE, e->at, "`%s` does not depend on `%s`", sem_expr_text(c, ye), v->u.sym->name);
+        diag *d = sem_err(c, DIAG_VALUE, e->at, "`%s` does not depend on `%s`", sem_expr_text(c, ye),
+                          v->u.sym->name);
         diag_mark(d, ye->span);
         diag_mark(d, xe->span);
         return sem_bad(c, e);
@@ -375,7 +388,8 @@ static sem_expr *special(checker *c, const ast_expr *e, sem_fn fn, ectx x)
     case SEM_FN_dropout: return dropout(c, e, v[0], v[1]);
     default:                                     /* stop_gradient */
         if (sem_is_bad(v[0])) return v[0];
-        return need_float(c, v[0], e->at, "`stop_gradient`") ? one_operand(c, SEM_STOP, e, v[0], 1) : sem_bad(c, e);
+        return need_float(c, v[0], e->at, "`stop_gradient`") ? one_operand(c, SEM_STOP, e, v[0], 1)
+                                                             : sem_bad(c, e);
     }
 }
 

@@ -24,7 +24,8 @@ sem_expr *sem_new(checker *c, sem_kind kind, const ast_expr *e, uint32_t n_args)
     if (c->fn && ++c->n_inlined > SEM_MAX_INLINED) {
         const fn_frame *f = c->fn;
         while (f->up) f = f->up;
-        sem_exhausted(c, f->call, "inlining `%s` makes more than %d expressions", f->fn->name.text, (int)SEM_MAX_INLINED);
+        sem_exhausted(c, f->call, "inlining `%s` makes more than %d expressions", f->fn->name.text,
+                      (int)SEM_MAX_INLINED);
     }
     return r;
 }
@@ -53,7 +54,8 @@ bool sem_any_bad(sem_expr *const *args, uint32_t n)
 static void note_calls(checker *c, diag *d)
 {
     int shown = 0;
-    for (const fn_frame *f = c->fn; f && shown < 3 && !span_same(f->call, f->fn->name.span); f = f->up, shown++)
+    for (const fn_frame *f = c->fn; f && shown < 3 && !span_same(f->call, f->fn->name.span);
+         f = f->up, shown++)
         diag_note_at(d, f->call, "in this call of `%s`", f->fn->name.text);
 }
 
@@ -106,8 +108,9 @@ const char *sem_shape_text(const dim_table *dims, const sem_shape *s, arena *a)
 
 static const char *elem_text(sem_elem e)
 {
-    static const char *const text[] = {[SEM_POISON] = "?", [SEM_WEAK] = "real", [SEM_F16] = "f16", [SEM_BF16] = "bf16",
-                                       [SEM_F32] = "f32", [SEM_F64] = "f64", [SEM_INDEX] = "index", [SEM_BOOL] = "bool"};
+    static const char *const text[] = {
+        [SEM_POISON] = "?", [SEM_WEAK] = "real", [SEM_F16] = "f16",     [SEM_BF16] = "bf16",
+        [SEM_F32] = "f32",  [SEM_F64] = "f64",   [SEM_INDEX] = "index", [SEM_BOOL] = "bool"};
     return text[e];
 }
 

@@ -34,7 +34,7 @@ typedef struct fn_frame {                        /* an fn while it is inlined */
 
 /* Where an expression stands. */
 typedef struct ectx {
-    sem_dom dom;                                 /* one value per: the equation's, or an aggregate's members */
+    sem_dom dom;                                 /* the equation's, or of an aggregate's members */
     sem_dom outer;                               /* of the equation, where dom is that of an argument */
     bool in_agg;                                 /* within the argument of an aggregate */
 } ectx;
@@ -72,7 +72,8 @@ sem_expr *sem_number(checker *c, const ast_expr *e, double value);
 static inline bool sem_is_bad(const sem_expr *e) { return e->type.elem == SEM_POISON; }
 bool sem_any_bad(sem_expr *const *args, uint32_t n);
 /* An error here: marks the layer, and names the calls of fns that led to it. */
-diag *sem_err(checker *c, diag_class class, span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+diag *sem_err(checker *c, diag_class class, span at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void sem_exhausted(checker *c, span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 const char *sem_expr_text(checker *c, const ast_expr *e);     /* as source, shortened */
 const char *sem_ty(checker *c, const sem_expr *e);            /* its type for a message */
@@ -85,20 +86,20 @@ void sem_unknown_name(checker *c, str name, span at);
 void sem_unknown_fn(checker *c, str name, span at, bool method);
 sem_loop *scope_loop(const scope *s);             /* the block around, NULL: none */
 const local *frame_find(const fn_frame *f, str name);
-bool frame_add(checker *c, fn_frame *f, const ast_name *name, sem_expr *value);   /* false: the name is taken */
+bool frame_add(checker *c, fn_frame *f, const ast_name *name, sem_expr *value);   /* false: it is taken */
 bool sem_is_value_name(str name);                /* in_degree, num_nodes … */
 void sem_resolve_fn(checker *c, const ast_item *fn);          /* names of a helper, used or not */
 bool sem_find_fn(const char *name, bool method, sem_fn *out);
 
 /* ---- static.c: what is known without data ---- */
-bool static_form(checker *c, const ast_expr *e); /* has it the form of a static integer: only such names, arithmetic */
+bool static_form(checker *c, const ast_expr *e); /* is it made of static integers and arithmetic only? */
 dim static_dim(checker *c, const ast_expr *e);   /* DIM_ERROR: reported */
 dim static_positive(checker *c, const ast_expr *e, const char *what);
-bool static_integer(checker *c, const ast_expr *e, const char *what, int64_t *out);   /* known at compile time */
+bool static_integer(checker *c, const ast_expr *e, const char *what, int64_t *out);   /* a number */
 dim dim_of_expr(checker *c, const sem_expr *e);  /* of a weak scalar; DIM_ERROR when it is none, unreported */
-dim dim_arith(checker *c, sem_fn fn, const sem_expr *l, const sem_expr *r);     /* of weak scalars; r may be NULL */
+dim dim_arith(checker *c, sem_fn fn, const sem_expr *l, const sem_expr *r);      /* weak; r may be NULL */
 bool static_number(checker *c, const ast_expr *e, const char *what, double *out);     /* a constant */
-sem_expr *static_real(checker *c, const ast_expr *e, const char *what);               /* of constants and statics; NULL: reported */
+sem_expr *static_real(checker *c, const ast_expr *e, const char *what);          /* weak; NULL: reported */
 double sem_fold(sem_fn fn, const double *v);     /* the value of an operator or function of constants */
 bool sem_folds(sem_fn fn);
 

@@ -9,8 +9,10 @@
 
 static unsigned need_of_dom(sem_dom d)
 {
-    static const unsigned need[] = {[SEM_PARAM] = 0, [SEM_GLOBAL] = 0, [SEM_GRAPH] = NEED_GRAPH, [SEM_NODE] = NEED_NODE,
-                                    [SEM_SRC] = NEED_FROM_SRC, [SEM_DST] = NEED_FROM_DST, [SEM_EDGE] = NEED_EDGE};
+    static const unsigned need[] = {
+        [SEM_PARAM] = 0,        [SEM_GLOBAL] = 0,          [SEM_GRAPH] = NEED_GRAPH,
+        [SEM_NODE] = NEED_NODE, [SEM_SRC] = NEED_FROM_SRC, [SEM_DST] = NEED_FROM_DST,
+        [SEM_EDGE] = NEED_EDGE};
     return need[d];
 }
 
@@ -43,8 +45,10 @@ static unsigned need_of_call(checker *c, const ast_expr *e, str output)
     sem_fn f;
     const bool own = map_get_ptr(&c->fns, e->call.name.text) != NULL;
     if (!own && sem_find_fn(e->call.name.text, false, &f)) {
-        if (f >= SEM_FN_sum && f < SEM_FN_softmax) return 0;     /* an aggregate is a value of the equation's own domain */
-        if (f == SEM_FN_grad) return e->call.n_args == 2 && e->call.args[1].value ? need_of(c, e->call.args[1].value) : 0;
+        if (f >= SEM_FN_sum && f < SEM_FN_softmax)
+            return 0; /* an aggregate is a value of the equation's own domain */
+        if (f == SEM_FN_grad)
+            return e->call.n_args == 2 && e->call.args[1].value ? need_of(c, e->call.args[1].value) : 0;
     }
     unsigned need = 0;
     for (uint32_t i = 0; i < e->call.n_args; i++)
@@ -109,18 +113,22 @@ static bool readable(sem_dom value, sem_dom at)
 
 static const char *kind_of(sem_dom d)
 {
-    static const char *const text[] = {
-        [SEM_PARAM] = "a param", [SEM_GLOBAL] = "a value of the whole call", [SEM_GRAPH] = "a value of each graph",
-        [SEM_NODE] = "a value of each node", [SEM_SRC] = "a value of each source node",
-        [SEM_DST] = "a value of each destination node", [SEM_EDGE] = "a value of each edge"};
+    static const char *const text[] = {[SEM_PARAM] = "a param",
+                                       [SEM_GLOBAL] = "a value of the whole call",
+                                       [SEM_GRAPH] = "a value of each graph",
+                                       [SEM_NODE] = "a value of each node",
+                                       [SEM_SRC] = "a value of each source node",
+                                       [SEM_DST] = "a value of each destination node",
+                                       [SEM_EDGE] = "a value of each edge"};
     return text[d];
 }
 
 static const char *member_of(sem_dom d)
 {
-    static const char *const text[] = {[SEM_PARAM] = "a param", [SEM_GLOBAL] = "the whole call", [SEM_GRAPH] = "a graph",
-                                       [SEM_NODE] = "a node", [SEM_SRC] = "a source node", [SEM_DST] = "a destination node",
-                                       [SEM_EDGE] = "an edge"};
+    static const char *const text[] = {
+        [SEM_PARAM] = "a param", [SEM_GLOBAL] = "the whole call", [SEM_GRAPH] = "a graph",
+        [SEM_NODE] = "a node",   [SEM_SRC] = "a source node",     [SEM_DST] = "a destination node",
+        [SEM_EDGE] = "an edge"};
     return text[d];
 }
 
@@ -128,7 +136,8 @@ static void unreadable(checker *c, const ast_expr *e, const char *name, sem_dom 
 {
     diag *d;
     if (x.dom == SEM_PARAM && value != SEM_PARAM) {
-        sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s; only params, numbers and static arguments can stand here", name, kind_of(value));
+        sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s; only params, numbers and static arguments can stand here",
+                name, kind_of(value));
         return;
     }
     if (x.dom == SEM_EDGE && value == SEM_NODE) {
@@ -136,14 +145,17 @@ static void unreadable(checker *c, const ast_expr *e, const char *name, sem_dom 
         diag_help(d, "write src.%s or dst.%s", name, name);
         return;
     }
-    d = sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s, and this is evaluated for %s", name, kind_of(value), member_of(x.dom));
+    d = sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s, and this is evaluated for %s", name, kind_of(value),
+                member_of(x.dom));
     if (x.dom == SEM_EDGE) {
         diag_help(d, "write %s.%s", sem_dom_name(value), name);
     } else if (sem_is_nodal(x.dom) && value == SEM_GRAPH) {
         diag_help(d, "write graph.%s", name);
     } else if (sem_is_nodal(x.dom) && value == SEM_EDGE) {
-        diag_help(d, x.dom == SEM_SRC ? "a source node sees its edges through an aggregate, as sum(%s, by = src)"
-                                      : "a node sees its edges through an aggregate, as sum(%s)", name);
+        diag_help(d,
+                  x.dom == SEM_SRC ? "a source node sees its edges through an aggregate, as sum(%s, by = src)"
+                                   : "a node sees its edges through an aggregate, as sum(%s)",
+                  name);
     } else if (x.dom < SEM_NODE) {
         diag_help(d, "aggregate it, as mean(%s)", name);
     }
@@ -206,10 +218,14 @@ static sem_expr *builtin(checker *c, const ast_expr *e, sem_kind kind, sem_dom d
 sem_expr *read_builtin(checker *c, const ast_expr *e, str name, ectx x)
 {
     if (!strcmp(name, "in_degree")) return read_value(c, e, builtin(c, e, SEM_IN_DEGREE, SEM_NODE), name, x);
-    if (!strcmp(name, "out_degree")) return read_value(c, e, builtin(c, e, SEM_OUT_DEGREE, SEM_NODE), name, x);
+    if (!strcmp(name, "out_degree"))
+        return read_value(c, e, builtin(c, e, SEM_OUT_DEGREE, SEM_NODE), name, x);
     const bool nodes = !strcmp(name, "num_nodes");
     if (nodes || !strcmp(name, "num_edges"))
-        return read_value(c, e, builtin(c, e, nodes ? SEM_NUM_NODES : SEM_NUM_EDGES, x.dom == SEM_GLOBAL ? SEM_GLOBAL : SEM_GRAPH), name, x);
+        return read_value(c, e,
+                          builtin(c, e, nodes ? SEM_NUM_NODES : SEM_NUM_EDGES,
+                                  x.dom == SEM_GLOBAL ? SEM_GLOBAL : SEM_GRAPH),
+                          name, x);
     if (!strcmp(name, "training")) {
         sem_expr *r = builtin(c, e, SEM_TRAINING, SEM_PARAM);
         r->type.elem = SEM_BOOL;
@@ -244,7 +260,8 @@ static sem_expr *qualified_value(checker *c, const ast_expr *e, ectx x)
             return NULL;
         }
         if (b) {
-            sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s; write it bare", name, b->kind == BIND_STATIC ? "a static argument" : "a layer");
+            sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s; write it bare", name,
+                    b->kind == BIND_STATIC ? "a static argument" : "a layer");
             return NULL;
         }
     }
@@ -252,7 +269,8 @@ static sem_expr *qualified_value(checker *c, const ast_expr *e, ectx x)
     if (!strcmp(name, "out_degree")) return builtin(c, e, SEM_OUT_DEGREE, SEM_NODE);
     if (!strcmp(name, "num_nodes")) return builtin(c, e, SEM_NUM_NODES, SEM_GRAPH);
     if (!strcmp(name, "num_edges")) return builtin(c, e, SEM_NUM_EDGES, SEM_GRAPH);
-    if (map_get_ptr(&c->consts, name)) sem_err(c, DIAG_DOMAIN, e->at, "`%s` is a constant; write it bare", name);
+    if (map_get_ptr(&c->consts, name))
+        sem_err(c, DIAG_DOMAIN, e->at, "`%s` is a constant; write it bare", name);
     else sem_unknown_name(c, name, e->at);
     return NULL;
 }
@@ -267,30 +285,37 @@ sem_expr *read_qualified(checker *c, const ast_expr *e, ectx x)
     if (d <= SEM_GLOBAL || (d == SEM_GRAPH) != (q == AST_DOM_GRAPH) || d == SEM_EDGE) {
         diag *w = sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s, and so has none by %s", name, kind_of(d), end);
         if (readable(d, x.dom)) diag_help(w, "write %s", name);
-        else if (x.dom == SEM_EDGE && d != SEM_EDGE) diag_help(w, d == SEM_GRAPH ? "write graph.%s" : "write src.%s or dst.%s", name, name);
+        else if (x.dom == SEM_EDGE && d != SEM_EDGE)
+            diag_help(w, d == SEM_GRAPH ? "write graph.%s" : "write src.%s or dst.%s", name, name);
         return sem_bad(c, e);
     }
     if (q == AST_DOM_GRAPH) {
         if (x.dom < SEM_NODE) {
-            diag *w = sem_err(c, DIAG_DOMAIN, e->at, "graph.%s is read from a node or an edge, and this is evaluated for %s", name, member_of(x.dom));
+            diag *w = sem_err(c, DIAG_DOMAIN, e->at,
+                              "graph.%s is read from a node or an edge, and this is evaluated for %s", name,
+                              member_of(x.dom));
             if (x.dom == SEM_GRAPH) diag_help(w, "write %s", name);
             else diag_help(w, "aggregate it, as mean(%s)", name);
             return sem_bad(c, e);
         }
     } else {
         if (x.dom != SEM_EDGE) {
-            diag *w = sem_err(c, DIAG_DOMAIN, e->at, "%s.%s is read from an edge, and this is evaluated for %s", end, name, member_of(x.dom));
-            if (sem_is_nodal(x.dom) && !x.in_agg) diag_help(w, "aggregate over the edges, as sum(%s.%s)", end, name);
+            diag *w =
+                sem_err(c, DIAG_DOMAIN, e->at, "%s.%s is read from an edge, and this is evaluated for %s",
+                        end, name, member_of(x.dom));
+            if (sem_is_nodal(x.dom) && !x.in_agg)
+                diag_help(w, "aggregate over the edges, as sum(%s.%s)", end, name);
             return sem_bad(c, e);
         }
         if ((d == SEM_SRC && q == AST_DOM_DST) || (d == SEM_DST && q == AST_DOM_SRC)) {
-            diag *w = sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s, and has none for a%s node", name, kind_of(d),
-                              q == AST_DOM_DST ? " destination" : " source");
+            diag *w = sem_err(c, DIAG_DOMAIN, e->at, "`%s` is %s, and has none for a%s node", name,
+                              kind_of(d), q == AST_DOM_DST ? " destination" : " source");
             diag_help(w, "write %s.%s", d == SEM_SRC ? "src" : "dst", name);
             return sem_bad(c, e);
         }
     }
-    sem_expr *r = sem_new(c, q == AST_DOM_SRC ? SEM_AT_SRC : q == AST_DOM_DST ? SEM_AT_DST : SEM_AT_GRAPH, e, 1);
+    const sem_kind kind = q == AST_DOM_SRC ? SEM_AT_SRC : q == AST_DOM_DST ? SEM_AT_DST : SEM_AT_GRAPH;
+    sem_expr *r = sem_new(c, kind, e, 1);
     r->args[0] = v;
     r->dom = (uint8_t)(q == AST_DOM_GRAPH ? x.dom : SEM_EDGE);
     r->type = v->type;

@@ -47,10 +47,11 @@ static sem_expr *name(checker *c, const ast_expr *e, ectx x)
 static sem_fn fn_of(ast_op op)
 {
     static const sem_fn fn[AST_N_OPS] = {
-        [AST_OP_NEG] = SEM_FN_neg, [AST_OP_NOT] = SEM_FN_not, [AST_OP_ADD] = SEM_FN_add, [AST_OP_SUB] = SEM_FN_sub,
-        [AST_OP_MUL] = SEM_FN_mul, [AST_OP_DIV] = SEM_FN_div, [AST_OP_POW] = SEM_FN_pow, [AST_OP_LT] = SEM_FN_lt,
-        [AST_OP_LE] = SEM_FN_le, [AST_OP_GT] = SEM_FN_gt, [AST_OP_GE] = SEM_FN_ge, [AST_OP_EQ] = SEM_FN_eq,
-        [AST_OP_NE] = SEM_FN_ne, [AST_OP_AND] = SEM_FN_and, [AST_OP_OR] = SEM_FN_or};
+        [AST_OP_NEG] = SEM_FN_neg, [AST_OP_NOT] = SEM_FN_not, [AST_OP_ADD] = SEM_FN_add,
+        [AST_OP_SUB] = SEM_FN_sub, [AST_OP_MUL] = SEM_FN_mul, [AST_OP_DIV] = SEM_FN_div,
+        [AST_OP_POW] = SEM_FN_pow, [AST_OP_LT] = SEM_FN_lt,   [AST_OP_LE] = SEM_FN_le,
+        [AST_OP_GT] = SEM_FN_gt,   [AST_OP_GE] = SEM_FN_ge,   [AST_OP_EQ] = SEM_FN_eq,
+        [AST_OP_NE] = SEM_FN_ne,   [AST_OP_AND] = SEM_FN_and, [AST_OP_OR] = SEM_FN_or};
     return fn[op];
 }
 
@@ -65,7 +66,9 @@ static sem_expr *member(checker *c, const ast_expr *e, ectx x)
     if (v) return v;
     v = check_expr(c, base, x);
     if (sem_is_bad(v)) return v;
-    diag *d = sem_err(c, DIAG_NAME, e->call.name.span, "`.%s` can only follow the call of a layer, to choose one of its updates", e->call.name.text);
+    diag *d =
+        sem_err(c, DIAG_NAME, e->call.name.span,
+                "`.%s` can only follow the call of a layer, to choose one of its updates", e->call.name.text);
     diag_mark(d, base->span);
     return sem_bad(c, e);
 }

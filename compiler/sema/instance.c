@@ -35,7 +35,9 @@ static sem_type inst_type(dim_table *to, const sem_inst *inst, sem_type t)
 static void check_expanded(checker *c, span at)
 {
     if (c->n_called > SEM_MAX_EXPANDED)
-        sem_exhausted(c, at, "with the layers that it uses, layer `%s` has more than %d expressions and params", c->layer->name, (int)SEM_MAX_EXPANDED);
+        sem_exhausted(c, at,
+                      "with the layers that it uses, layer `%s` has more than %d expressions and params",
+                      c->layer->name, (int)SEM_MAX_EXPANDED);
 }
 
 static sem_layer *find_callee(checker *c, const ast_name *name)
@@ -45,8 +47,11 @@ static sem_layer *find_callee(checker *c, const ast_name *name)
     for (uint32_t i = 0; i < c->file->n_items; i++) {
         const ast_item *it = c->file->items[i];
         if (it->kind != AST_ITEM_LAYER || it->name.text != name->text) continue;
-        diag *d = sem_err(c, DIAG_NAME, name->span, it == c->layer->ast ? "layer `%s` uses itself" : "layer `%s` is not defined yet", name->text);
-        if (it != c->layer->ast) diag_note_at(d, it->name.span, "it is defined here, and layers are defined before use");
+        diag *d = sem_err(c, DIAG_NAME, name->span,
+                          it == c->layer->ast ? "layer `%s` uses itself" : "layer `%s` is not defined yet",
+                          name->text);
+        if (it != c->layer->ast)
+            diag_note_at(d, it->name.span, "it is defined here, and layers are defined before use");
         return NULL;
     }
     diag *d = sem_err(c, DIAG_NAME, name->span, "there is no layer `%s`", name->text);
@@ -87,7 +92,8 @@ static bool static_args(checker *c, const ast_stmt *s, sem_inst *inst)
             for (uint32_t k = 0; k < l->n_statics; k++)
                 if (l->statics[k].name == a->name.text) at = k;
             if (at == l->n_statics) {
-                diag *d = sem_err(c, DIAG_STATIC, a->span, "layer `%s` has no static argument `%s`", l->name, a->name.text);
+                diag *d = sem_err(c, DIAG_STATIC, a->span, "layer `%s` has no static argument `%s`", l->name,
+                                  a->name.text);
                 diag_note_at(d, l->ast->name.span, "defined here");
                 fine = false;
                 continue;
@@ -95,7 +101,8 @@ static bool static_args(checker *c, const ast_stmt *s, sem_inst *inst)
         } else if (a->kind == AST_ARG_PLAIN && n < l->n_statics) {
             at = n++;
         } else {
-            sem_err(c, DIAG_STATIC, a->span, "layer `%s` has %u static argument%s", l->name, l->n_statics, l->n_statics == 1 ? "" : "s");
+            sem_err(c, DIAG_STATIC, a->span, "layer `%s` has %u static argument%s", l->name, l->n_statics,
+                    l->n_statics == 1 ? "" : "s");
             fine = false;
             continue;
         }
@@ -111,7 +118,8 @@ static bool static_args(checker *c, const ast_stmt *s, sem_inst *inst)
         const sem_static *st = &l->statics[i];
         if (given[i]) continue;
         if (!st->has_default) {
-            diag *d = sem_err(c, DIAG_STATIC, s->use.layer.span, "layer `%s` needs its static argument `%s`", l->name, st->name);
+            diag *d = sem_err(c, DIAG_STATIC, s->use.layer.span, "layer `%s` needs its static argument `%s`",
+                              l->name, st->name);
             diag_note_at(d, st->where, "declared here, without a default");
             return false;
         }
@@ -121,7 +129,8 @@ static bool static_args(checker *c, const ast_stmt *s, sem_inst *inst)
         } else {
             inst->dims[i] = inst_dim(c->dims, inst, st->dim_default);
             if (!dim_ok(inst->dims[i])) {
-                sem_err(c, DIAG_STATIC, s->use.layer.span, "the default of `%s` %s", st->name, dim_why_text(dim_last_why(c->dims)));
+                sem_err(c, DIAG_STATIC, s->use.layer.span, "the default of `%s` %s", st->name,
+                        dim_why_text(dim_last_why(c->dims)));
                 return false;
             }
         }
@@ -147,7 +156,8 @@ void check_use(checker *c, const ast_stmt *s)
         c->layer->n_params += l->n_params;
         check_expanded(c, s->use.layer.span);
         if (l->bad) c->layer->bad = true;
-        if (c->layer->nest > SEM_MAX_NEST) sem_exhausted(c, s->use.layer.span, "layers are nested more than %d deep", (int)SEM_MAX_NEST);
+        if (c->layer->nest > SEM_MAX_NEST)
+            sem_exhausted(c, s->use.layer.span, "layers are nested more than %d deep", (int)SEM_MAX_NEST);
         if (!static_args(c, s, inst)) inst->callee = NULL;
     }
     if (scope_bind(c, inst->name, inst->where, (binding){.kind = BIND_INST, .inst = inst}) && inst->callee) {
@@ -185,7 +195,8 @@ static sem_sym *chosen_output(checker *c, const ast_expr *e, const sem_inst *ins
     return NULL;
 }
 
-static void check_arg(checker *c, const sem_inst *inst, const sem_sym *input, const ast_arg *a, sem_expr **out, bool *fine)
+static void check_arg(checker *c, const sem_inst *inst, const sem_sym *input, const ast_arg *a,
+                      sem_expr **out, bool *fine)
 {
     sem_expr *v = check_expr(c, a->value, ectx_of(input->dom));
     if (sem_is_bad(v) || input->type.elem == SEM_POISON) {
@@ -197,8 +208,9 @@ static void check_arg(checker *c, const sem_inst *inst, const sem_sym *input, co
     const bool kind = type_agree(c, &got, &v->type) && (got.none == want.none || !got.none);
     if (!kind || !shape_same(c, &want.shape, &v->type.shape)) {
         const char *wanted = sem_type_text(c->dims, &want, c->real, c->a);
-        diag *d = sem_err(c, kind ? DIAG_SHAPE : DIAG_TYPE, a->value->at, "`%s` of layer `%s` is %s here, and this is %s", input->name,
-                          inst->callee->name, wanted, sem_ty(c, v));
+        diag *d = sem_err(c, kind ? DIAG_SHAPE : DIAG_TYPE, a->value->at,
+                          "`%s` of layer `%s` is %s here, and this is %s", input->name, inst->callee->name,
+                          wanted, sem_ty(c, v));
         diag_mark(d, a->value->span);
         diag_note_at(d, input->where, "declared here");
         *fine = false;
@@ -240,7 +252,8 @@ static bool check_args(checker *c, const ast_expr *e, sem_inst *inst, sem_expr *
             if (given[i]) inst->tied[i] = true;
             else inst->own[i] = true;
         } else if (!given[i] && fine) {
-            diag *d = sem_err(c, DIAG_NAME, e->at, "the input `%s` of layer `%s` is not given", l->inputs[i]->name, l->name);
+            diag *d = sem_err(c, DIAG_NAME, e->at, "the input `%s` of layer `%s` is not given",
+                              l->inputs[i]->name, l->name);
             diag_note_at(d, l->inputs[i]->where, "declared here");
             fine = false;
         }
@@ -275,7 +288,7 @@ sem_expr *check_instance_call(checker *c, const ast_expr *e, sem_inst *inst, con
 
 /* ---- c1.W ---- */
 
-/* The instances that a.b.c goes through, outermost first, all but the last name; false: it is no such path. */
+/* The instances that a path as a.b goes through, outermost first; false: it is no such path. */
 static bool path_of(checker *c, const ast_expr *e, sem_inst **path, uint32_t *n)
 {
     if (e->kind == AST_EXPR_NAME) {
@@ -308,11 +321,15 @@ sem_expr *check_instance_param(checker *c, const ast_expr *e)
     }
     uint32_t k = 0;
     const sem_layer *l = last->callee;
-    while (k < l->n_inputs && (l->inputs[k]->kind != SEM_S_PARAM || l->inputs[k]->name != e->call.name.text)) k++;
+    while (k < l->n_inputs && (l->inputs[k]->kind != SEM_S_PARAM || l->inputs[k]->name != e->call.name.text))
+        k++;
     if (k == l->n_inputs || (n > 1 && !last->own[k])) {
-        diag *d = sem_err(c, DIAG_NAME, e->call.name.span, k == l->n_inputs ? "layer `%s` has no param `%s`" : "in each call of this `%s` the param `%s` is given",
+        diag *d = sem_err(c, DIAG_NAME, e->call.name.span,
+                          k == l->n_inputs ? "layer `%s` has no param `%s`"
+                                           : "in each call of this `%s` the param `%s` is given",
                           l->name, e->call.name.text);
-        diag_note_at(d, k == l->n_inputs ? l->ast->name.span : l->inputs[k]->where, k == l->n_inputs ? "defined here" : "declared here");
+        diag_note_at(d, k == l->n_inputs ? l->ast->name.span : l->inputs[k]->where,
+                     k == l->n_inputs ? "defined here" : "declared here");
         return sem_bad(c, e);
     }
     last->own[k] = true;
@@ -322,6 +339,7 @@ sem_expr *check_instance_param(checker *c, const ast_expr *e)
     r->u.param.n = n;
     r->u.param.sym = l->inputs[k];
     if (sem_is_bad(r)) return r;
-    for (uint32_t i = n; i-- > 0;) r->type = inst_type(i ? path[i - 1]->callee->dims : c->dims, path[i], r->type);
+    for (uint32_t i = n; i-- > 0;)
+        r->type = inst_type(i ? path[i - 1]->callee->dims : c->dims, path[i], r->type);
     return r;
 }

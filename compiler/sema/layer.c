@@ -58,7 +58,8 @@ static void statics(checker *c, const ast_item *it)
             s->dim_default = static_positive(c, a->value, "a static argument");
             s->has_default = dim_ok(s->dim_default);
         }
-        if (!scope_bind(c, s->name, s->where, (binding){.kind = BIND_STATIC, .static_ = l->n_statics})) continue;
+        if (!scope_bind(c, s->name, s->where, (binding){.kind = BIND_STATIC, .static_ = l->n_statics}))
+            continue;
         if (!s->real) s->sym = dim_symbol(l->dims, s->name);
         l->n_statics++;
     }
@@ -92,9 +93,15 @@ static sem_type declared_type(checker *c, const ast_type *t)
 static void initialiser(checker *c, const ast_init *init, sem_sym *s)
 {
     static const struct { const char *name; sem_init_kind kind; uint32_t n; } known[] = {
-        {"zeros", SEM_INIT_ZEROS, 0}, {"ones", SEM_INIT_ONES, 0}, {"constant", SEM_INIT_CONSTANT, 1}, {"uniform", SEM_INIT_UNIFORM, 2},
-        {"normal", SEM_INIT_NORMAL, 1}, {"glorot_uniform", SEM_INIT_GLOROT_UNIFORM, 0}, {"glorot_normal", SEM_INIT_GLOROT_NORMAL, 0},
-        {"kaiming_uniform", SEM_INIT_KAIMING_UNIFORM, 0}, {"kaiming_normal", SEM_INIT_KAIMING_NORMAL, 0}};
+        {"zeros", SEM_INIT_ZEROS, 0},
+        {"ones", SEM_INIT_ONES, 0},
+        {"constant", SEM_INIT_CONSTANT, 1},
+        {"uniform", SEM_INIT_UNIFORM, 2},
+        {"normal", SEM_INIT_NORMAL, 1},
+        {"glorot_uniform", SEM_INIT_GLOROT_UNIFORM, 0},
+        {"glorot_normal", SEM_INIT_GLOROT_NORMAL, 0},
+        {"kaiming_uniform", SEM_INIT_KAIMING_UNIFORM, 0},
+        {"kaiming_normal", SEM_INIT_KAIMING_NORMAL, 0}};
     enum { N = sizeof known / sizeof *known };
     if (!init->name.text) return;
     uint32_t i = 0;
@@ -111,13 +118,16 @@ static void initialiser(checker *c, const ast_init *init, sem_sym *s)
             }
         }
         if (best) diag_help(d, "did you mean `%s`?", best);
-        else diag_help(d, "there are zeros, ones, constant(c), uniform(a, b), normal(std), glorot_… and kaiming_uniform and _normal");
+        else
+            diag_help(d, "there are zeros, ones, constant(c), uniform(a, b), normal(std), and "
+                         "glorot_ and kaiming_ with uniform or normal");
         return;
     }
     bool plain = init->n_args == known[i].n;
     for (uint32_t k = 0; k < init->n_args; k++) plain = plain && init->args[k].kind == AST_ARG_PLAIN;
     if (!plain) {
-        sem_err(c, DIAG_VALUE, init->name.span, "`%s` takes %u number%s", known[i].name, known[i].n, known[i].n == 1 ? "" : "s");
+        sem_err(c, DIAG_VALUE, init->name.span, "`%s` takes %u number%s", known[i].name, known[i].n,
+                known[i].n == 1 ? "" : "s");
         return;
     }
     double v[2] = {0};
@@ -142,16 +152,18 @@ static void declaration(checker *c, const ast_stmt *st)
         bool fine = s->type.elem != SEM_POISON;
         if (d == SEM_PARAM && fine && !sem_is_float(s->type.elem)) {
             diag *e = sem_err(c, DIAG_TYPE, a->type.span, "a param is learnt, and so must be a real");
-            diag_help(e, "as an input of the whole call it would be: global %s", a->name.text ? a->name.text : "x");
+            diag_help(e, "as an input of the whole call it would be: global %s",
+                      a->name.text ? a->name.text : "x");
             fine = false;
         }
         if (a->n_dims > SEM_MAX_RANK) {
-            sem_err(c, DIAG_SHAPE, a->name.span, "`%s` has %u axes, and %d is the most", a->name.text ? a->name.text : "this", a->n_dims, (int)SEM_MAX_RANK);
+            sem_err(c, DIAG_SHAPE, a->name.span, "`%s` has %u axes, and %d is the most",
+                    a->name.text ? a->name.text : "this", a->n_dims, (int)SEM_MAX_RANK);
             fine = false;
         }
         for (uint32_t k = 0; k < a->n_dims; k++) {
             dim v = static_positive(c, a->dims[k], "a dim");
-            if (!dim_ok(v)) c->layer->bad = true;
+            if (!dim_ok(v)) c->layer->bad = true, fine = false;
             if (k < SEM_MAX_RANK) s->type.shape.at[s->type.shape.rank++] = v;
         }
         if (a->init && d == SEM_PARAM) initialiser(c, a->init, s);
@@ -217,7 +229,8 @@ static void iterate(checker *c, const ast_stmt *st, sem_loop *up)
 {
     const sem_dom d = dom_of(st->domain, SEM_NODE);
     sem_loop *loop = NEW(c->a, sem_loop);
-    *loop = (sem_loop){.up = up, .where = st->key, .id = c->layer->n_loops++, .n_states = st->iterate.n_states};
+    *loop =
+        (sem_loop){.up = up, .where = st->key, .id = c->layer->n_loops++, .n_states = st->iterate.n_states};
     loop->states = NEW_N(c->a, sem_sym *, loop->n_states + 1);
     for (uint32_t i = 0; i < loop->n_states; i++) {
         const ast_state *a = &st->iterate.states[i];
@@ -248,7 +261,8 @@ static void next(checker *c, const ast_stmt *st, sem_loop *loop)
     for (uint32_t i = 0; loop && i < loop->n_states; i++)
         if (loop->states[i]->name == st->eq.name.text) s = loop->states[i];
     if (!s) {
-        diag *d = sem_err(c, DIAG_NAME, st->eq.name.span, "`%s` is no state of this block", st->eq.name.text ? st->eq.name.text : "");
+        diag *d = sem_err(c, DIAG_NAME, st->eq.name.span, "`%s` is no state of this block",
+                          st->eq.name.text ? st->eq.name.text : "");
         if (loop) diag_note_at(d, loop->where, "its states are named here");
     }
     c->def = s;
@@ -265,11 +279,13 @@ static void next(checker *c, const ast_stmt *st, sem_loop *loop)
     sem_type joined = s->type;
     const bool kind = type_agree(c, &joined, &v->type) && joined.none == s->type.none;
     if (!kind || !shape_fits(c, &v->type.shape, &s->type.shape)) {
-        diag *d = sem_err(c, kind ? DIAG_SHAPE : DIAG_TYPE, st->eq.value->at, "the state `%s` is %s, and its next value %s", s->name,
+        diag *d = sem_err(c, kind ? DIAG_SHAPE : DIAG_TYPE, st->eq.value->at,
+                          "the state `%s` is %s, and its next value %s", s->name,
                           sem_type_text(c->dims, &s->type, c->real, c->a), sem_ty(c, v));
         diag_mark(d, st->eq.value->span);
         diag_note_at(d, s->where, "it starts here");
-        if (kind && s->value->type.shape.rank < v->type.shape.rank) diag_help(d, "start it with zeros(…) or ones(…) of that shape");
+        if (kind && s->value->type.shape.rank < v->type.shape.rank)
+            diag_help(d, "start it with zeros(…) or ones(…) of that shape");
         return;
     }
     warn_narrowed(c, st->eq.value->at, v->type.elem, s->type.elem);
@@ -327,15 +343,22 @@ static void unused(checker *c)
         const sem_sym *s = c->syms.at[i];
         if (s->update) continue;
         if (s->message && !s->aggregated) {
-            diag_warning(c->ds, DIAG_UNUSED, s->where, s->used ? "the message `%s` is never aggregated" : "unused message `%s`: it is never aggregated", s->name);
+            diag_warning(c->ds, DIAG_UNUSED, s->where,
+                         s->used ? "the message `%s` is never aggregated"
+                                 : "unused message `%s`: it is never aggregated",
+                         s->name);
         } else if (!s->used) {
             static const char *const kind[] = {"input", "param", "value", "state"};
             diag_warning(c->ds, DIAG_UNUSED, s->where, "unused %s `%s`", kind[s->kind], s->name);
         }
     }
     for (uint32_t i = 0; i < c->insts.n; i++)
-        if (!c->insts.at[i]->n_calls) diag_warning(c->ds, DIAG_UNUSED, c->insts.at[i]->where, "unused layer `%s`", c->insts.at[i]->name);
-    if (!c->layer->n_outputs) diag_warning(c->ds, DIAG_UNUSED, c->layer->ast->name.span, "layer `%s` has no update", c->layer->name);
+        if (!c->insts.at[i]->n_calls)
+            diag_warning(c->ds, DIAG_UNUSED, c->insts.at[i]->where, "unused layer `%s`",
+                         c->insts.at[i]->name);
+    if (!c->layer->n_outputs)
+        diag_warning(c->ds, DIAG_UNUSED, c->layer->ast->name.span, "layer `%s` has no update",
+                     c->layer->name);
 }
 
 static void collect(checker *c)
@@ -362,7 +385,12 @@ static void collect(checker *c)
 void check_layer(checker *c, const ast_item *it)
 {
     sem_layer *l = NEW(c->a, sem_layer);
-    *l = (sem_layer){.name = it->name.text, .ast = it, .dims = dim_table_new(c->a), .real = c->real, .nest = 1, .n_params = 1};
+    *l = (sem_layer){.name = it->name.text,
+                     .ast = it,
+                     .dims = dim_table_new(c->a),
+                     .real = c->real,
+                     .nest = 1,
+                     .n_params = 1};
     dim_table *file_dims = c->dims;
     scope top = {.names = map_make(c->a)};
     c->layer = l;

@@ -13,7 +13,10 @@ static const struct { const char *text; sem_group group; } functions[] = {
 };
 
 static const char *const values[] = {"in_degree", "out_degree", "num_nodes", "num_edges"};
-enum { N_VALUES = sizeof values / sizeof *values, MAX_SUGGESTED = 50 };   /* later errors come without a suggestion */
+enum {
+    N_VALUES = sizeof values / sizeof *values,
+    MAX_SUGGESTED = 50
+}; /* later errors come without a suggestion */
 
 bool sem_find_fn(const char *name, bool method, sem_fn *out)
 {
@@ -108,7 +111,8 @@ static void consider_map(nearest *n, const map *m)
 }
 
 /* Where the layer defines the name, though not to be seen from here: later, or inside of a block. */
-static bool find_elsewhere(ast_stmt *const *body, uint32_t n, str name, span *where, bool *inside, bool nested)
+static bool find_elsewhere(ast_stmt *const *body, uint32_t n, str name, span *where, bool *inside,
+                           bool nested)
 {
     for (uint32_t i = 0; i < n; i++) {
         const ast_stmt *s = body[i];
@@ -127,7 +131,8 @@ static bool find_elsewhere(ast_stmt *const *body, uint32_t n, str name, span *wh
         case AST_STMT_ITERATE:
             for (uint32_t k = 0; k < s->iterate.n_states && !found; k++)
                 if (s->iterate.states[k].name.text == name) found = &s->iterate.states[k].name;
-            if (!found && find_elsewhere(s->iterate.body, s->iterate.n_body, name, where, inside, true)) return true;
+            if (!found && find_elsewhere(s->iterate.body, s->iterate.n_body, name, where, inside, true))
+                return true;
             break;
         case AST_STMT_ERROR: case AST_STMT_NEXT:
             break;
@@ -147,10 +152,14 @@ void sem_unknown_name(checker *c, str name, span at)
     if (d->dropped || c->ds->n_errors > MAX_SUGGESTED) return;
     span where;
     bool inside;
-    if (c->layer && !c->fn && find_elsewhere(c->layer->ast->layer.body, c->layer->ast->layer.n_body, name, &where, &inside, false)) {
+    if (c->layer && !c->fn &&
+        find_elsewhere(c->layer->ast->layer.body, c->layer->ast->layer.n_body, name, &where, &inside,
+                       false)) {
         bool before = where.lo < at.lo;
-        diag_note_at(d, where, before && inside ? "it is defined inside of this block and not seen outside"
-                             : before ? "it is being defined here" : "it is defined here, and names are defined before use");
+        diag_note_at(d, where,
+                     before && inside ? "it is defined inside of this block and not seen outside"
+                     : before         ? "it is being defined here"
+                                      : "it is defined here, and names are defined before use");
         return;
     }
     nearest n = {name, NULL, DIAG_NOT_NEAR};
@@ -195,7 +204,8 @@ void sem_unknown_fn(checker *c, str name, span at, bool method)
     }
     nearest n = {name, NULL, DIAG_NOT_NEAR};
     for (int i = 0; i < SEM_N_FNS; i++)
-        if (functions[i].group != SEM_G_OP && (functions[i].group == SEM_G_AXIS) == method) consider(&n, functions[i].text);
+        if (functions[i].group != SEM_G_OP && (functions[i].group == SEM_G_AXIS) == method)
+            consider(&n, functions[i].text);
     if (!method) {
         consider_map(&n, &c->fns);
         for (const scope *s = c->scope; s; s = s->up)
@@ -244,9 +254,11 @@ static void resolve_expr(seen *s, const ast_expr *e)
         sem_fn f;
         bool method = e->kind == AST_EXPR_METHOD;
         resolve_expr(s, e->call.base);
-        if (e->kind == AST_EXPR_CALL && !map_get_ptr(&s->c->fns, e->call.name.text) && !sem_find_fn(e->call.name.text, false, &f))
+        if (e->kind == AST_EXPR_CALL && !map_get_ptr(&s->c->fns, e->call.name.text) &&
+            !sem_find_fn(e->call.name.text, false, &f))
             sem_unknown_fn(s->c, e->call.name.text, e->at, false);
-        if (method && !sem_find_fn(e->call.name.text, true, &f)) sem_unknown_fn(s->c, e->call.name.text, e->at, true);
+        if (method && !sem_find_fn(e->call.name.text, true, &f))
+            sem_unknown_fn(s->c, e->call.name.text, e->at, true);
         for (uint32_t i = 0; i < e->call.n_args; i++) resolve_expr(s, e->call.args[i].value);
         return;
     }
@@ -276,5 +288,7 @@ void sem_resolve_fn(checker *c, const ast_item *it)
     c->fn = NULL;
     if (c->ds->n_errors != errors) return;
     for (uint32_t i = n_params; i < s.frame.n; i++)
-        if (!s.used[i]) diag_warning(c->ds, DIAG_UNUSED, s.frame.locals[i].where, "unused value `%s`", s.frame.locals[i].name);
+        if (!s.used[i])
+            diag_warning(c->ds, DIAG_UNUSED, s.frame.locals[i].where, "unused value `%s`",
+                         s.frame.locals[i].name);
 }

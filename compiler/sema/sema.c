@@ -15,7 +15,8 @@ static void constant(checker *c, const ast_item *it)
     sem_expr *v = check_expr(c, it->constant.value, ectx_of(SEM_PARAM));
     k->bad = !v->constant;
     k->value = v->number;
-    if (!sem_is_bad(v) && !v->constant) sem_err(c, DIAG_STATIC, it->constant.value->at, "a constant is made of numbers and other constants");
+    if (!sem_is_bad(v) && !v->constant)
+        sem_err(c, DIAG_STATIC, it->constant.value->at, "a constant is made of numbers and other constants");
     if (!it->name.text) return;
     const file_const *old = map_get_ptr(&c->consts, it->name.text);
     if (!old) {
@@ -43,8 +44,16 @@ sem_program *sema_check(arena *a, str_table *names, diags *ds, const ast_file *f
 {
     sem_program *p = NEW(a, sem_program);
     checker *c = NEW(a, checker);
-    *c = (checker){.a = a, .names = names, .ds = ds, .file = file, .prog = p, .real = o && o->real ? o->real : SEM_F32,
-                   .consts = map_make(a), .fns = map_make(a), .layers = map_make(a), .dims = dim_table_new(a)};
+    *c = (checker){.a = a,
+                   .names = names,
+                   .ds = ds,
+                   .file = file,
+                   .prog = p,
+                   .real = o && o->real ? o->real : SEM_F32,
+                   .consts = map_make(a),
+                   .fns = map_make(a),
+                   .layers = map_make(a),
+                   .dims = dim_table_new(a)};
     for (uint32_t i = 0; i < file->n_items; i++) {
         const ast_item *it = file->items[i];
         switch (it->kind) {
@@ -82,7 +91,10 @@ static bool define_one(sem_static *s, const char *text, diags *ds)
     } else {
         errno = 0;
         const long long v = strtoll(text, &end, 10);
-        const char *why = *end ? "an integer is wanted" : errno ? "this is too large" : v <= 0 ? "it must be positive" : NULL;
+        const char *why = *end     ? "an integer is wanted"
+                          : errno  ? "this is too large"
+                          : v <= 0 ? "it must be positive"
+                                   : NULL;
         if (why) {
             diag_error(ds, DIAG_STATIC, s->where, "-D %s=%s: %s", s->name, text, why);
             return false;
@@ -109,11 +121,14 @@ bool sem_define(const sem_program *p, sem_layer *layer, const char *name, const 
     }
     if (found) return fine;
     const span where = any ? any->ast->name.span : (span){0};
-    diag *d = layer ? diag_error(ds, DIAG_STATIC, where, "-D %s: layer `%s` has no static argument `%s`", name, layer->name, name)
-                    : diag_error(ds, DIAG_STATIC, where, "-D %s: no layer has a static argument `%s`", name, name);
+    diag *d =
+        layer ? diag_error(ds, DIAG_STATIC, where, "-D %s: layer `%s` has no static argument `%s`", name,
+                           layer->name, name)
+              : diag_error(ds, DIAG_STATIC, where, "-D %s: no layer has a static argument `%s`", name, name);
     if (any && any->n_statics) {
         buf b = buf_make(ds->a);
-        for (uint32_t k = 0; k < any->n_statics && k < 20; k++) buf_printf(&b, "%s%s", k ? ", " : "", any->statics[k].name);
+        for (uint32_t k = 0; k < any->n_statics && k < 20; k++)
+            buf_printf(&b, "%s%s", k ? ", " : "", any->statics[k].name);
         diag_help(d, "`%s` has %s", any->name, buf_text(&b));
     }
     return false;

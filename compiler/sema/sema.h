@@ -80,12 +80,12 @@ typedef enum sem_kind {
     SEM_DIMVAL,                                  /* weak; u.dim: a static integer argument */
     SEM_REALARG,                                 /* weak; u.static_: a static real argument */
     SEM_READ,                                    /* u.sym, at the member itself */
-    SEM_AT_SRC, SEM_AT_DST, SEM_AT_GRAPH,        /* args[0] at an edge's ends, at the graph of an edge or node */
+    SEM_AT_SRC, SEM_AT_DST, SEM_AT_GRAPH,        /* args[0] at an edge's end, or the graph of a member */
     SEM_IN_DEGREE, SEM_OUT_DEGREE,               /* node */
     SEM_NUM_NODES, SEM_NUM_EDGES,                /* graph or global */
     SEM_TRAINING,
     SEM_STEP,                                    /* u.loop */
-    SEM_EW,                                      /* u.fn: an operator, a function of the group EW, where; extra operands given */
+    SEM_EW,                                      /* u.fn: an operator, a function of group EW, where; all operands */
     SEM_TO_REAL,                                 /* real(args[0]) */
     SEM_BUCKET,                                  /* to index(type.range) */
     SEM_MATMUL,
@@ -106,7 +106,7 @@ typedef enum sem_kind {
     SEM_SOFTMAX,                                 /* u.agg: within the groups of members */
     SEM_DROPOUT,                                 /* x, p; u.loop: the block it stands in, NULL for none */
     SEM_STOP,
-    SEM_GRAD,                                    /* u.sym: gradient of the sum of args[0] with respect to it */
+    SEM_GRAD,                                    /* u.sym: gradient of args[0]'s sum with respect to it */
     SEM_CALL,                                    /* u.call */
     SEM_INST_PARAM,                              /* u.param: c1.W */
 } sem_kind;
@@ -114,14 +114,14 @@ typedef enum sem_kind {
 typedef struct sem_agg {
     sem_fn fn;
     sem_dom member;                              /* whose members: EDGE, NODE, SRC, DST, GRAPH */
-    sem_dom to;                                  /* AGG: the result's domain: NODE, SRC, DST, GRAPH, GLOBAL. SOFTMAX: whose
-                                                    members share: NODE (of an edge), GRAPH (of a node) or GLOBAL (all) */
+    sem_dom to;                                  /* AGG: the result's domain: NODE, SRC, DST, GRAPH, GLOBAL.
+                                                    SOFTMAX: whose members share: NODE, GRAPH or GLOBAL */
     bool by_src;                                 /* edges to nodes: outgoing */
     bool per;                                    /* the last operand is the index */
     bool no_value;                               /* count(): no operand but the index */
 } sem_agg;
 
-typedef struct sem_einsum { char *in[8]; char *out; } sem_einsum;   /* letters of each operand, NUL-terminated */
+typedef struct sem_einsum { char *in[8]; char *out; } sem_einsum;        /* letters of each operand */
 
 struct sem_expr {
     uint8_t kind;                                /* sem_kind */
@@ -132,7 +132,7 @@ struct sem_expr {
     sem_expr **args;
     sem_type type;
     double number;                               /* when constant */
-    dim integer;                                 /* weak: its value, where sums and products of integers make it; or DIM_ERROR */
+    dim integer;                                 /* weak: its value, if made of integers; or DIM_ERROR */
     span span, at;                               /* as those of the tree */
     union {
         double value;
@@ -146,12 +146,12 @@ struct sem_expr {
         struct { uint32_t axis; dim lo; } slice;
         sem_einsum *einsum;
         sem_agg agg;
-        struct {                                 /* args[i]: for callee->inputs[i], NULL: a param of its own */
+        struct {                                 /* args[i]: for callee->inputs[i]; NULL: an own param */
             sem_inst *inst;
             sem_sym *output;
             sem_loop *loop;                      /* the block it stands in, NULL for none */
         } call;
-        struct { sem_inst **path; uint32_t n; sem_sym *sym; } param;     /* instance of instance …, the param */
+        struct { sem_inst **path; uint32_t n; sem_sym *sym; } param;     /* instances, outermost first */
     } u;
 };
 
@@ -168,15 +168,16 @@ struct sem_sym {
     span where;                                  /* of its name */
     sem_dom dom;
     sem_type type;
-    sem_expr *value;                             /* DEF: its equation; STATE: its start. Of a coarser domain or shape: broadcast */
+    sem_expr *value;                             /* DEF: its equation; STATE: its start; of a coarser
+                                                    domain or shape it is broadcast */
     sem_expr *next;                              /* STATE */
-    sem_loop *loop;                              /* DEF: the block it stands in, NULL for none; STATE: its block */
+    sem_loop *loop;                              /* DEF: the block around, or NULL; STATE: its block */
     uint32_t index;                              /* INPUT, PARAM: in layer->inputs; STATE: in loop->states */
     bool message, update;
     sem_init_kind init;                          /* PARAM; NONE: the default */
     double init_a, init_b;
     bool used;                                   /* read somewhere */
-    bool aggregated;                             /* what becomes of it goes through an aggregate or out by edge */
+    bool aggregated;                             /* it ends in an aggregate or an output */
     uint32_t n_reads;                            /* of its equation */
     sem_sym **reads;
 };
@@ -210,8 +211,8 @@ struct sem_inst {                                /* use c1 = GCN(in, 16); */
     sem_layer *callee;
     uint32_t index;                              /* in layer->insts */
     dim *dims;                                   /* by static of the callee: integers, in the user's dims */
-    sem_expr **reals;                            /* by static of the callee: reals, weak scalars of the user */
-    bool *own;                                   /* by input of the callee: a param that the instance has itself */
+    sem_expr **reals;                            /* by static of the callee: reals, our weak scalars */
+    bool *own;                                   /* by input of the callee: a param of the instance */
     bool *tied;                                  /* by input: some call gave it */
     uint32_t n_calls;                            /* and reads of its params */
 };
@@ -229,7 +230,7 @@ struct sem_layer {
     uint32_t n_exprs, n_loops;
     uint32_t nest;                               /* 1 for a layer without layers */
     uint64_t expanded;                           /* expressions and params, with those of its layers */
-    uint64_t n_params;                           /* with those of its instances, each instance counted as one more */
+    uint64_t n_params;                           /* with those of its instances, and one an instance */
 };
 
 typedef struct sem_program {

@@ -68,13 +68,18 @@ sem_expr *shape_matmul(checker *c, const ast_expr *e, sem_expr *l, sem_expr *r)
     const sem_shape *a = &l->type.shape, *b = &r->type.shape;
     diag *d = NULL;
     if (!a->rank || !b->rank) {
-        d = sem_err(c, DIAG_SHAPE, e->at, "`@` needs an axis on both sides, and the %s is a scalar", a->rank ? "right" : "left");
+        d = sem_err(c, DIAG_SHAPE, e->at, "`@` needs an axis on both sides, and the %s is a scalar",
+                    a->rank ? "right" : "left");
         diag_help(d, "write * to scale");
     } else if (!dim_equal(c->dims, a->at[a->rank - 1], b->at[0])) {
-        d = sem_err(c, DIAG_SHAPE, e->at, "cannot contract %s with %s: the last axis of the left is %s, the first of the right %s", sem_sh(c, a),
-                    sem_sh(c, b), dim_text(c->dims, a->at[a->rank - 1], c->a), dim_text(c->dims, b->at[0], c->a));
-        if (b->rank == 2 && e->op.right->kind == AST_EXPR_NAME && dim_equal(c->dims, a->at[a->rank - 1], b->at[1]))
-            diag_help(d, "the last axis of the right would fit: write %s.transpose(0, 1)", sem_expr_text(c, e->op.right));
+        d = sem_err(c, DIAG_SHAPE, e->at,
+                    "cannot contract %s with %s: the last axis of the left is %s, the first of the right %s",
+                    sem_sh(c, a), sem_sh(c, b), dim_text(c->dims, a->at[a->rank - 1], c->a),
+                    dim_text(c->dims, b->at[0], c->a));
+        if (b->rank == 2 && e->op.right->kind == AST_EXPR_NAME &&
+            dim_equal(c->dims, a->at[a->rank - 1], b->at[1]))
+            diag_help(d, "the last axis of the right would fit: write %s.transpose(0, 1)",
+                      sem_expr_text(c, e->op.right));
     }
     if (d) {
         diag_mark(d, e->op.left->span);
@@ -138,7 +143,8 @@ static sem_einsum *cut_spec(checker *c, const ast_expr *spec, uint32_t *n_operan
             cur[len++] = *p;
         }
     }
-    sem_err(c, DIAG_SHAPE, spec->at, "the specification is letters, commas and one `->`, as in \"ij,jk->ik\"");
+    sem_err(c, DIAG_SHAPE, spec->at,
+            "the specification is letters, commas and one `->`, as in \"ij,jk->ik\"");
     return NULL;
 }
 
@@ -148,7 +154,8 @@ sem_expr *shape_einsum(checker *c, const ast_expr *e, const ast_expr *spec, sem_
     sem_einsum *es = cut_spec(c, spec, &n_in);
     if (!es || sem_any_bad(args, n)) return sem_bad(c, e);
     if (n_in != n) {
-        sem_err(c, DIAG_SHAPE, e->at, "the specification has %u operand%s, and %u %s given", n_in, n_in == 1 ? "" : "s", n, n == 1 ? "is" : "are");
+        sem_err(c, DIAG_SHAPE, e->at, "the specification has %u operand%s, and %u %s given", n_in,
+                n_in == 1 ? "" : "s", n, n == 1 ? "is" : "are");
         return sem_bad(c, e);
     }
     dim size[128] = {{0}};
@@ -160,16 +167,18 @@ sem_expr *shape_einsum(checker *c, const ast_expr *e, const ast_expr *spec, sem_
         const sem_shape *s = &args[i]->type.shape;
         if (!need_float(c, args[i], e->at, "`einsum`")) return sem_bad(c, e);
         if (strlen(es->in[i]) != s->rank) {
-            diag *d = sem_err(c, DIAG_SHAPE, e->at, "operand %u is %s, and \"%s\" names %zu ax%s", i + 1, sem_sh(c, s), es->in[i],
-                              strlen(es->in[i]), strlen(es->in[i]) == 1 ? "is" : "es");
+            diag *d =
+                sem_err(c, DIAG_SHAPE, e->at, "operand %u is %s, and \"%s\" names %zu ax%s", i + 1,
+                        sem_sh(c, s), es->in[i], strlen(es->in[i]), strlen(es->in[i]) == 1 ? "is" : "es");
             diag_mark(d, args[i]->span);
             return sem_bad(c, e);
         }
         for (uint32_t k = 0; k < s->rank; k++) {
             const int letter = es->in[i][k];
             if (known[letter] && !dim_equal(c->dims, size[letter], s->at[k])) {
-                diag *d = sem_err(c, DIAG_SHAPE, e->at, "the axis %c is %s in one operand and %s in another", letter,
-                                  dim_text(c->dims, size[letter], c->a), dim_text(c->dims, s->at[k], c->a));
+                diag *d =
+                    sem_err(c, DIAG_SHAPE, e->at, "the axis %c is %s in one operand and %s in another",
+                            letter, dim_text(c->dims, size[letter], c->a), dim_text(c->dims, s->at[k], c->a));
                 diag_mark(d, args[i]->span);
                 return sem_bad(c, e);
             }
@@ -203,7 +212,8 @@ static bool join_parts(checker *c, const ast_expr *e, sem_expr *v, sem_expr **ar
     sem_type t = args[0]->type;
     for (uint32_t i = 0; i < n; i++) {
         if (!type_agree(c, &t, &args[i]->type)) {
-            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` of %s and %s", e->call.name.text, sem_ty(c, args[0]), sem_ty(c, args[i]));
+            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` of %s and %s", e->call.name.text, sem_ty(c, args[0]),
+                              sem_ty(c, args[i]));
             diag_mark(d, args[i]->span);
             return false;
         }
@@ -226,23 +236,31 @@ sem_expr *shape_concat(checker *c, const ast_expr *e, sem_expr **args, uint32_t 
             d = sem_err(c, DIAG_SHAPE, e->at, "`concat` joins along an axis, and a scalar has none");
             diag_help(d, "stack(…) makes an axis of scalars, x[None] one of a single scalar");
         } else {
-            d = sem_err(c, DIAG_SHAPE, e->at, "`concat` of %s and %s: the ranks differ", sem_sh(c, first), sem_sh(c, &args[i]->type.shape));
+            d = sem_err(c, DIAG_SHAPE, e->at, "`concat` of %s and %s: the ranks differ", sem_sh(c, first),
+                        sem_sh(c, &args[i]->type.shape));
         }
         diag_mark(d, args[i]->span);
         return sem_bad(c, e);
     }
     uint32_t axis = first->rank - 1;
-    if (axis_expr && !shape_axis(c, axis_expr, first->rank, e->at, sem_sh(c, first), &axis)) return sem_bad(c, e);
+    if (axis_expr && !shape_axis(c, axis_expr, first->rank, e->at, sem_sh(c, first), &axis))
+        return sem_bad(c, e);
     dim total = first->at[axis];
     for (uint32_t i = 1; i < n; i++) {
         const sem_shape *s = &args[i]->type.shape;
         for (uint32_t k = 0; k < s->rank; k++) {
             if (k == axis || dim_equal(c->dims, s->at[k], first->at[k])) continue;
-            diag *d = sem_err(c, DIAG_SHAPE, e->at, "`concat` along axis %u of %s and %s: axis %u differs", axis, sem_sh(c, first), sem_sh(c, s), k);
+            diag *d = sem_err(c, DIAG_SHAPE, e->at, "`concat` along axis %u of %s and %s: axis %u differs",
+                              axis, sem_sh(c, first), sem_sh(c, s), k);
             diag_mark(d, args[i]->span);
             return sem_bad(c, e);
         }
         total = dim_add(c->dims, total, s->at[axis]);
+    }
+    if (!dim_ok(total)) {
+        sem_err(c, DIAG_LIMIT, e->at, "the length of the joined axis %s",
+                dim_why_text(dim_last_why(c->dims)));
+        return sem_bad(c, e);
     }
     sem_expr *v = sem_new(c, SEM_CONCAT, e, n);
     if (!join_parts(c, e, v, args, n)) return sem_bad(c, e);
@@ -256,8 +274,8 @@ sem_expr *shape_stack(checker *c, const ast_expr *e, sem_expr **args, uint32_t n
     if (sem_any_bad(args, n)) return sem_bad(c, e);
     for (uint32_t i = 1; i < n; i++) {
         if (shape_same(c, &args[0]->type.shape, &args[i]->type.shape)) continue;
-        diag *d = sem_err(c, DIAG_SHAPE, e->at, "`stack` of %s and %s: the shapes differ", sem_sh(c, &args[0]->type.shape),
-                          sem_sh(c, &args[i]->type.shape));
+        diag *d = sem_err(c, DIAG_SHAPE, e->at, "`stack` of %s and %s: the shapes differ",
+                          sem_sh(c, &args[0]->type.shape), sem_sh(c, &args[i]->type.shape));
         diag_mark(d, args[0]->span);
         diag_mark(d, args[i]->span);
         return sem_bad(c, e);
@@ -288,9 +306,14 @@ sem_expr *shape_reshape(checker *c, const ast_expr *e, sem_expr *v, const dim *d
         r->type.shape.at[i] = dims[i];
     }
     r->type.shape.rank = n;
+    if (!dim_ok(before) || !dim_ok(after)) {
+        sem_err(c, DIAG_LIMIT, e->at, "the number of elements %s", dim_why_text(dim_last_why(c->dims)));
+        return sem_bad(c, e);
+    }
     if (dim_equal(c->dims, before, after)) return r;
-    diag *d = sem_err(c, DIAG_SHAPE, e->at, "cannot reshape %s, of %s elements, to %s, of %s", sem_sh(c, &v->type.shape),
-                      dim_text(c->dims, before, c->a), sem_sh(c, &r->type.shape), dim_text(c->dims, after, c->a));
+    diag *d = sem_err(c, DIAG_SHAPE, e->at, "cannot reshape %s, of %s elements, to %s, of %s",
+                      sem_sh(c, &v->type.shape), dim_text(c->dims, before, c->a), sem_sh(c, &r->type.shape),
+                      dim_text(c->dims, after, c->a));
     diag_mark(d, v->span);
     return sem_bad(c, e);
 }
@@ -337,7 +360,8 @@ static sem_expr *pick(checker *c, const ast_expr *e, const ast_subscript *sub, s
     dim at = position(c, sub->lo, n);
     if (!dim_ok(at)) return NULL;
     if (negative(c, at) || provably_above(c, dim_add(c->dims, at, dim_const(c->dims, 1)), n)) {
-        diag *d = sem_err(c, DIAG_SHAPE, e->at, "index %s is outside of an axis of %s", sem_expr_text(c, sub->lo), dim_text(c->dims, n, c->a));
+        diag *d = sem_err(c, DIAG_SHAPE, e->at, "index %s is outside of an axis of %s",
+                          sem_expr_text(c, sub->lo), dim_text(c->dims, n, c->a));
         diag_mark(d, sub->span);
         return NULL;
     }
@@ -353,14 +377,16 @@ static sem_expr *slice(checker *c, const ast_expr *e, const ast_subscript *sub, 
 {
     if (!sub->lo && !sub->hi) return v;
     const dim n = v->type.shape.at[axis];
-    dim lo = sub->lo ? position(c, sub->lo, n) : dim_const(c->dims, 0), hi = sub->hi ? position(c, sub->hi, n) : n;
+    dim lo = sub->lo ? position(c, sub->lo, n) : dim_const(c->dims, 0),
+        hi = sub->hi ? position(c, sub->hi, n) : n;
     if (!dim_ok(lo) || !dim_ok(hi)) return NULL;
     dim len = dim_sub(c->dims, hi, lo);
     int64_t k;
     const char *wrong = negative(c, lo) || provably_above(c, hi, n) ? "reaches out of"
                       : dim_is_const(c->dims, len, &k) && k <= 0 ? "takes nothing of" : NULL;
     if (wrong) {
-        diag *d = sem_err(c, DIAG_SHAPE, e->at, "this slice %s an axis of %s", wrong, dim_text(c->dims, n, c->a));
+        diag *d =
+            sem_err(c, DIAG_SHAPE, e->at, "this slice %s an axis of %s", wrong, dim_text(c->dims, n, c->a));
         diag_mark(d, sub->span);
         return NULL;
     }
@@ -374,20 +400,23 @@ static sem_expr *slice(checker *c, const ast_expr *e, const ast_subscript *sub, 
     return r;
 }
 
-static sem_expr *lookup(checker *c, const ast_expr *e, const ast_subscript *sub, sem_expr *table, sem_expr *index, uint32_t axis)
+static sem_expr *lookup(checker *c, const ast_expr *e, const ast_subscript *sub, sem_expr *table,
+                        sem_expr *index, uint32_t axis)
 {
     if (sem_is_bad(index)) return NULL;
     const sem_shape *t = &table->type.shape, *i = &index->type.shape;
     diag *d = NULL;
     if (index->type.elem != SEM_INDEX) {
-        d = sem_err(c, DIAG_TYPE, e->at, "a subscript is an integer or an index, and this is %s", sem_ty(c, index));
+        d = sem_err(c, DIAG_TYPE, e->at, "a subscript is an integer or an index, and this is %s",
+                    sem_ty(c, index));
         if (sem_is_float(index->type.elem)) diag_help(d, "bucket(x, R) makes an index(R) of a number");
     } else if (axis) {
         d = sem_err(c, DIAG_SHAPE, e->at, "an index looks up along the first axis only");
         diag_help(d, "transpose first");
     } else if (!dim_equal(c->dims, index->type.range, t->at[0])) {
-        d = sem_err(c, DIAG_SHAPE, e->at, "an index(%s) cannot look up in %s: its first axis is %s", dim_text(c->dims, index->type.range, c->a),
-                    sem_sh(c, t), dim_text(c->dims, t->at[0], c->a));
+        d = sem_err(c, DIAG_SHAPE, e->at, "an index(%s) cannot look up in %s: its first axis is %s",
+                    dim_text(c->dims, index->type.range, c->a), sem_sh(c, t),
+                    dim_text(c->dims, t->at[0], c->a));
     }
     if (d) {
         diag_mark(d, sub->span);
@@ -432,7 +461,8 @@ sem_expr *shape_index(checker *c, const ast_expr *e, ectx x)
             continue;
         }
         if (used++ >= rank) {
-            diag *d = rank ? sem_err(c, DIAG_SHAPE, e->at, "%s has %u ax%s, and this subscript wants more", sem_sh(c, &v->type.shape), rank, rank == 1 ? "is" : "es")
+            diag *d = rank ? sem_err(c, DIAG_SHAPE, e->at, "%s has %u ax%s, and this subscript wants more",
+                                     sem_sh(c, &v->type.shape), rank, rank == 1 ? "is" : "es")
                            : sem_err(c, DIAG_SHAPE, e->at, "a scalar has no elements to take");
             diag_mark(d, sub->span);
             failed = true;

@@ -68,7 +68,8 @@ sem_expr *static_real(checker *c, const ast_expr *e, const char *what)
     sem_expr *v = check_expr(c, e, ectx_of(SEM_PARAM));
     if (sem_is_bad(v)) return NULL;
     if (v->type.elem != SEM_WEAK || v->type.shape.rank) {
-        sem_err(c, DIAG_STATIC, e->at, "%s must be a number: it is made of constants and static arguments", what);
+        sem_err(c, DIAG_STATIC, e->at, "%s must be a number: it is made of constants and static arguments",
+                what);
         return NULL;
     }
     return v;
@@ -126,7 +127,12 @@ bool static_form(checker *c, const ast_expr *e)
             return static_form(c, e->op.left) && static_form(c, e->op.right);
         default: return false;
         }
-    case AST_EXPR_ERROR: case AST_EXPR_STRING: case AST_EXPR_QUALIFIED: case AST_EXPR_CALL: case AST_EXPR_METHOD: case AST_EXPR_MEMBER:
+    case AST_EXPR_ERROR:
+    case AST_EXPR_STRING:
+    case AST_EXPR_QUALIFIED:
+    case AST_EXPR_CALL:
+    case AST_EXPR_METHOD:
+    case AST_EXPR_MEMBER:
     case AST_EXPR_INDEX:
         return false;
     }
@@ -173,7 +179,8 @@ static dim dim_name(checker *c, const ast_expr *e)
             return DIM_ERROR;
         }
         dim d = of_double(c, k->value);
-        if (!dim_ok(d)) sem_err(c, DIAG_STATIC, e->at, "`%s` is %g, and this must be an integer", name, k->value);
+        if (!dim_ok(d))
+            sem_err(c, DIAG_STATIC, e->at, "`%s` is %g, and this must be an integer", name, k->value);
         return d;
     }
     if (sem_is_value_name(name)) return not_static(c, e, quoted);
@@ -193,7 +200,8 @@ static dim dim_binary(checker *c, const ast_expr *e)
     case AST_OP_POW: {
         int64_t n;
         if (!dim_is_const(c->dims, r, &n) || n < 0 || n > DIM_MAX_DEGREE) {
-            sem_err(c, DIAG_STATIC, e->op.right->at, "the exponent in a dim must be an integer from 0 to %d", (int)DIM_MAX_DEGREE);
+            sem_err(c, DIAG_STATIC, e->op.right->at, "the exponent in a dim must be an integer from 0 to %d",
+                    (int)DIM_MAX_DEGREE);
             return DIM_ERROR;
         }
         d = dim_pow(c->dims, l, (uint32_t)n);
@@ -216,7 +224,8 @@ dim static_dim(checker *c, const ast_expr *e)
         return DIM_ERROR;
     case AST_EXPR_NUMBER:
         if (e->number.is_integer) return dim_const(c->dims, e->number.integer);
-        sem_err(c, DIAG_STATIC, e->at, "%s is no integer%s", e->number.text && strlen(e->number.text) < 40 ? e->number.text : "this",
+        sem_err(c, DIAG_STATIC, e->at, "%s is no integer%s",
+                e->number.text && strlen(e->number.text) < 40 ? e->number.text : "this",
                 e->number.value == floor(e->number.value) ? " that fits in 64 bits" : "");
         return DIM_ERROR;
     case AST_EXPR_NAME: return dim_name(c, e);
@@ -227,8 +236,12 @@ dim static_dim(checker *c, const ast_expr *e)
         }
         return not_static(c, e, "this");
     case AST_EXPR_BINARY: return dim_binary(c, e);
-    case AST_EXPR_STRING: case AST_EXPR_QUALIFIED: case AST_EXPR_CALL: case AST_EXPR_METHOD: case AST_EXPR_MEMBER: case AST_EXPR_INDEX:
-        break;
+    case AST_EXPR_STRING:
+    case AST_EXPR_QUALIFIED:
+    case AST_EXPR_CALL:
+    case AST_EXPR_METHOD:
+    case AST_EXPR_MEMBER:
+    case AST_EXPR_INDEX: break;
     }
     return not_static(c, e, "this");
 }

@@ -8,7 +8,8 @@
 bool need_float(checker *c, const sem_expr *v, span at, const char *who)
 {
     if (sem_is_float(v->type.elem)) return true;
-    diag *d = sem_err(c, DIAG_TYPE, at, "%s needs numbers, and this is %s", who, v->type.elem == SEM_BOOL ? "a bool" : "an index");
+    diag *d = sem_err(c, DIAG_TYPE, at, "%s needs numbers, and this is %s", who,
+                      v->type.elem == SEM_BOOL ? "a bool" : "an index");
     if (!span_same(at, v->span)) diag_mark(d, v->span);
     diag_help(d, "real(…) converts it");
     return false;
@@ -35,7 +36,8 @@ bool type_agree(checker *c, sem_type *into, const sem_type *other)
 
 static const char *width_name(sem_elem e)
 {
-    static const char *const name[] = {[SEM_F16] = "f16", [SEM_BF16] = "bf16", [SEM_F32] = "f32", [SEM_F64] = "f64"};
+    static const char *const name[] = {
+        [SEM_F16] = "f16", [SEM_BF16] = "bf16", [SEM_F32] = "f32", [SEM_F64] = "f64"};
     return name[e];
 }
 
@@ -49,7 +51,8 @@ void warn_narrowed(checker *c, span at, sem_elem from, sem_elem to)
 
 static const char *op_text(sem_fn fn)
 {
-    static const char *const text[] = {"+", "-", "*", "/", "**", "-", "<", "<=", ">", ">=", "==", "!=", "&&", "||", "!"};
+    static const char *const text[] = {
+        "+", "-", "*", "/", "**", "-", "<", "<=", ">", ">=", "==", "!=", "&&", "||", "!"};
     return text[fn];
 }
 
@@ -88,16 +91,22 @@ static sem_expr *fold(checker *c, const ast_expr *e, sem_fn fn, sem_expr *r)
 static void suggest_repeat(checker *c, diag *d, const ast_expr *e, const sem_expr *l, const sem_expr *r)
 {
     const bool left = l->type.shape.rank < r->type.shape.rank;
-    const sem_shape *small = left ? &l->type.shape : &r->type.shape, *big = left ? &r->type.shape : &l->type.shape;
+    const sem_shape *small = left ? &l->type.shape : &r->type.shape,
+                    *big = left ? &r->type.shape : &l->type.shape;
     if (small->rank == 0 || small->rank >= big->rank) return;
     for (uint32_t i = 0; i < small->rank; i++)
         if (!dim_equal(c->dims, small->at[i], big->at[i])) return;
     const ast_expr *operand = left ? e->op.left : e->op.right;
     const bool brackets = operand->kind == AST_EXPR_BINARY || operand->kind == AST_EXPR_UNARY;
     diag_help(d, "to repeat the %s along the last ax%s, write %s%s%s[%s%s]", left ? "left" : "right",
-              big->rank - small->rank == 1 ? "is" : "es", brackets ? "(" : "", sem_expr_text(c, operand), brackets ? ")" : "",
-              small->rank == 1 ? ":, None" : small->rank == 2 ? ":, :, None" : ":, :, :, None",
-              big->rank - small->rank == 1 ? "" : big->rank - small->rank == 2 ? ", None" : ", None, None");
+              big->rank - small->rank == 1 ? "is" : "es", brackets ? "(" : "", sem_expr_text(c, operand),
+              brackets ? ")" : "",
+              small->rank == 1   ? ":, None"
+              : small->rank == 2 ? ":, :, None"
+                                 : ":, :, :, None",
+              big->rank - small->rank == 1   ? ""
+              : big->rank - small->rank == 2 ? ", None"
+                                             : ", None, None");
 }
 
 static bool join_operands(checker *c, const ast_expr *e, sem_fn fn, sem_expr *l, sem_expr *r, sem_shape *out)
@@ -105,20 +114,25 @@ static bool join_operands(checker *c, const ast_expr *e, sem_fn fn, sem_expr *l,
     int axis = 0;
     if (shape_join(c, &l->type.shape, &r->type.shape, out, &axis)) return true;
     const char *a = sem_sh(c, &l->type.shape), *b = sem_sh(c, &r->type.shape);
-    const char *with = fn == SEM_FN_mul || fn == SEM_FN_div ? "by" : fn == SEM_FN_pow ? "to the power" : "and";
+    const char *with = fn == SEM_FN_mul || fn == SEM_FN_div ? "by"
+                       : fn == SEM_FN_pow                   ? "to the power"
+                                                            : "and";
     const sem_shape *ls = &l->type.shape, *rs = &r->type.shape;
-    diag *d = sem_err(c, DIAG_SHAPE, e->at, "cannot %s %s %s %s: axis %d is %s on the left, %s on the right", sem_fn_name(fn), a, with, b,
-                      axis, dim_text(c->dims, ls->at[(int)ls->rank + axis], c->a),
-                      dim_text(c->dims, rs->at[(int)rs->rank + axis], c->a));
+    diag *d =
+        sem_err(c, DIAG_SHAPE, e->at, "cannot %s %s %s %s: axis %d is %s on the left, %s on the right",
+                sem_fn_name(fn), a, with, b, axis, dim_text(c->dims, ls->at[(int)ls->rank + axis], c->a),
+                dim_text(c->dims, rs->at[(int)rs->rank + axis], c->a));
     diag_mark(d, e->op.left->span);
     diag_mark(d, e->op.right->span);
     suggest_repeat(c, d, e, l, r);
     return false;
 }
 
-static sem_expr *wrong_kind(checker *c, const ast_expr *e, sem_fn fn, const sem_expr *l, const sem_expr *r, const char *wants)
+static sem_expr *wrong_kind(checker *c, const ast_expr *e, sem_fn fn, const sem_expr *l, const sem_expr *r,
+                            const char *wants)
 {
-    diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` needs %s, and %s is %s", op_text(fn), wants, r ? "one operand" : "this", sem_ty(c, l));
+    diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` needs %s, and %s is %s", op_text(fn), wants,
+                      r ? "one operand" : "this", sem_ty(c, l));
     diag_mark(d, l->span);
     if (l->type.elem == SEM_INDEX || l->type.elem == SEM_BOOL) diag_help(d, "real(…) converts it");
     else diag_help(d, "a comparison, as x > 0, gives a bool");
@@ -151,7 +165,8 @@ sem_expr *type_arith(checker *c, const ast_expr *e, sem_fn fn, sem_expr *l, sem_
         t.elem = SEM_BOOL;
     } else {
         if (!comparable(c, fn, l, r)) {
-            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` cannot compare %s with %s", op_text(fn), sem_ty(c, l), sem_ty(c, r));
+            diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` cannot compare %s with %s", op_text(fn),
+                              sem_ty(c, l), sem_ty(c, r));
             diag_mark(d, l->span);
             diag_mark(d, r->span);
             return sem_bad(c, e);
@@ -177,14 +192,16 @@ sem_expr *type_unary(checker *c, const ast_expr *e, sem_fn fn, sem_expr *v)
 /* ---- functions ---- */
 
 /* Joins the shapes of all operands, in order. */
-static bool join_all(checker *c, const ast_expr *e, const char *who, sem_expr **args, uint32_t n, sem_shape *out)
+static bool join_all(checker *c, const ast_expr *e, const char *who, sem_expr **args, uint32_t n,
+                     sem_shape *out)
 {
     *out = args[0]->type.shape;
     for (uint32_t i = 1; i < n; i++) {
         sem_shape joined;
         int axis;
         if (!shape_join(c, out, &args[i]->type.shape, &joined, &axis)) {
-            diag *d = sem_err(c, DIAG_SHAPE, e->at, "`%s` cannot join %s and %s", who, sem_sh(c, out), sem_sh(c, &args[i]->type.shape));
+            diag *d = sem_err(c, DIAG_SHAPE, e->at, "`%s` cannot join %s and %s", who, sem_sh(c, out),
+                              sem_sh(c, &args[i]->type.shape));
             for (uint32_t k = 0; k < n; k++) diag_mark(d, args[k]->span);
             return false;
         }
@@ -198,14 +215,16 @@ sem_expr *type_where(checker *c, const ast_expr *e, sem_expr *cond, sem_expr *a,
     sem_expr *args[] = {cond, a, b};
     if (sem_any_bad(args, 3)) return sem_bad(c, e);
     if (cond->type.elem != SEM_BOOL) {
-        diag *d = sem_err(c, DIAG_TYPE, e->at, "the condition of `where` is %s, and must be a bool", sem_ty(c, cond));
+        diag *d = sem_err(c, DIAG_TYPE, e->at, "the condition of `where` is %s, and must be a bool",
+                          sem_ty(c, cond));
         diag_mark(d, cond->span);
         if (sem_is_float(cond->type.elem)) diag_help(d, "compare it, as %s != 0", "x");
         return sem_bad(c, e);
     }
     sem_type t = a->type;
     if (!type_agree(c, &t, &b->type)) {
-        diag *d = sem_err(c, DIAG_TYPE, e->at, "the branches of `where` are %s and %s", sem_ty(c, a), sem_ty(c, b));
+        diag *d =
+            sem_err(c, DIAG_TYPE, e->at, "the branches of `where` are %s and %s", sem_ty(c, a), sem_ty(c, b));
         diag_mark(d, a->span);
         diag_mark(d, b->span);
         return sem_bad(c, e);
@@ -228,7 +247,8 @@ sem_expr *type_ew(checker *c, const ast_expr *e, sem_fn fn, sem_expr **args, uin
     }
     if (!join_all(c, e, e->call.name.text, args, n, &t.shape)) return sem_bad(c, e);
     if (fn == SEM_FN_clamp && args[1]->constant && args[2]->constant && args[1]->number > args[2]->number) {
-        diag *d = sem_err(c, DIAG_VALUE, e->at, "`clamp` to an empty range: %g is above %g", args[1]->number, args[2]->number);
+        diag *d = sem_err(c, DIAG_VALUE, e->at, "`clamp` to an empty range: %g is above %g", args[1]->number,
+                          args[2]->number);
         diag_mark(d, args[1]->span);
         diag_mark(d, args[2]->span);
         return sem_bad(c, e);

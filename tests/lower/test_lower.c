@@ -23,7 +23,8 @@ static session begin(const char *text, sem_elem real)
     arena *a = arena_new((size_t)1 << 31);
     source_set *sources = source_set_new(a);
     session s = {.a = a, .names = str_table_new(a), .ds = diags_new(a, sources)};
-    const ast_file *f = parse_file(a, s.names, s.ds, sources, source_add(sources, "test.mp", text, strlen(text)));
+    const ast_file *f =
+        parse_file(a, s.names, s.ds, sources, source_add(sources, "test.mp", text, strlen(text)));
     s.p = sema_check(a, s.names, s.ds, f, &(sem_options){.real = real});
     return s;
 }
@@ -51,7 +52,8 @@ static ir_layer *lowered(session *s, const char *text)
 
 /* ---- values ---- */
 
-static const double x_of[] = {1, 2, 3, 4, 5, 6, 7, 8}, w_of[] = {1, 2, 3, 4, 5}, r_of[] = {0, 1, 1, 0, 2}, t_of[] = {0, 1, -1, 1};
+static const double x_of[] = {1, 2, 3, 4, 5, 6, 7, 8}, w_of[] = {1, 2, 3, 4, 5}, r_of[] = {0, 1, 1, 0, 2},
+                    t_of[] = {0, 1, -1, 1};
 static const double W_of[] = {1, 0, 1, -1, 2, 0.5}, u_of[] = {10, 20};
 static const struct { const char *name; const double *at; int n; } data[] = {
     {"x", x_of, 8}, {"w", w_of, 5}, {"r", r_of, 5}, {"t", t_of, 4}, {"W", W_of, 6}, {"u", u_of, 2}};
@@ -65,7 +67,10 @@ static bool lookup(void *ud, dim_sym s, int64_t *value)
 static void run(const char *body, sem_elem real, bool block, int n, const double *want)
 {
     char text[2000];
-    snprintf(text, sizeof text, "layer T(d = 2, R = 3) { node x[d]; node t: index(2) or none; edge w; edge r: index(R); param W[R, d]; graph u;\n%s }", body);
+    snprintf(
+        text, sizeof text,
+        "layer T(d = 2, R = 3) { node x[d]; node t: index(2) or none; edge w; edge r: index(R); param W[R, d]; graph u;\n%s }",
+        body);
     session s = begin(text, real);
     ir_layer *l = lowered(&s, text);
     if (!l) {
@@ -73,8 +78,14 @@ static void run(const char *body, sem_elem real, bool block, int n, const double
         return;
     }
     const int32_t src[] = {0, 2, 2, 1, 3}, dst[] = {1, 1, 1, 3, 3};
-    const int64_t ptr[] = {0, 3, 4};             /* as a batch an edge would cross: used for node aggregates only */
-    interp_graph g = {.n_src = 4, .n_dst = block ? 2 : 4, .n_edges = block ? 3 : 5, .src = src, .dst = dst, .square = !block, .n_graphs = 1};
+    const int64_t ptr[] = {0, 3, 4}; /* as a batch an edge would cross: used for node aggregates only */
+    interp_graph g = {.n_src = 4,
+                      .n_dst = block ? 2 : 4,
+                      .n_edges = block ? 3 : 5,
+                      .src = src,
+                      .dst = dst,
+                      .square = !block,
+                      .n_graphs = 1};
     if (strstr(body, "graph y")) {
         g.n_graphs = 2;
         g.graph_ptr = ptr;
@@ -98,13 +109,20 @@ static void run(const char *body, sem_elem real, bool block, int n, const double
     }
     interp_result r;
     memset(&r, 0, sizeof r);
-    const interp_call call = {.graph = &g, .dims = dims, .n_dims = dim_n_symbols(l->dims), .reals = reals, .inputs = in, .round = true};
+    const interp_call call = {.graph = &g,
+                              .dims = dims,
+                              .n_dims = dim_n_symbols(l->dims),
+                              .reals = reals,
+                              .inputs = in,
+                              .round = true};
     if (!interp_run(l, &call, &r)) {
         complain(&s, text, r.why);
     } else {
         const interp_array *y = &r.outputs[0];
         bool same = y->n == n;
-        for (int i = 0; i < n && same; i++) same = isnan(want[i]) ? isnan(y->at[i]) : y->at[i] == want[i] || fabs(y->at[i] - want[i]) <= 2e-6 * fabs(want[i]);
+        for (int i = 0; i < n && same; i++)
+            same = isnan(want[i]) ? isnan(y->at[i])
+                                  : y->at[i] == want[i] || fabs(y->at[i] - want[i]) <= 2e-6 * fabs(want[i]);
         if (!same) {
             printf("FAILED: %s\n  got", body);
             for (int64_t i = 0; i < y->n; i++) printf(" %.9g", y->at[i]);
@@ -116,9 +134,12 @@ static void run(const char *body, sem_elem real, bool block, int n, const double
     arena_free(s.a);
 }
 
-#define RUN(body, ...) run(body, SEM_F32, false, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
-#define RUN64(body, ...) run(body, SEM_F64, false, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
-#define RUN_BLOCK(body, ...) run(body, SEM_F32, true, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
+#define RUN(body, ...)                                                                                       \
+    run(body, SEM_F32, false, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
+#define RUN64(body, ...)                                                                                     \
+    run(body, SEM_F64, false, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
+#define RUN_BLOCK(body, ...)                                                                                 \
+    run(body, SEM_F32, true, sizeof((double[]){__VA_ARGS__}) / sizeof(double), (double[]){__VA_ARGS__})
 
 static void values(void)
 {
@@ -140,16 +161,24 @@ static void values(void)
     RUN("update graph y = sum(x[0]) + num_nodes + u;", 9 + 3 + 10, 7 + 1 + 20);
     RUN("update graph y = sum(softmax(0 * x[0])) + mean(softmax(0 * x[0]));", 1 + 1 / 3., 2);
     RUN("update global y = sum(softmax(0 * x[0]) * x[1]) + num_edges;", 5 + 5);
-    RUN("update y = (x * 1e-30).norm(-1) * 1e30 + (x * 1e30).norm(-1) * 1e-30;", 2 * sqrt(5), 10, 2 * sqrt(61), 2 * sqrt(113));
+    RUN("update y = (x * 1e-30).norm(-1) * 1e30 + (x * 1e30).norm(-1) * 1e-30;", 2 * sqrt(5), 10,
+        2 * sqrt(61), 2 * sqrt(113));
     RUN("update y = (x * 0).norm(-1) + (x / 0).norm(-1) * 0;", NAN, NAN, NAN, NAN);
-    RUN64("update y = (x * 1e-300).norm(-1) * 1e300 + (x * 1e300).norm(-1) * 1e-300 + (0 * x).norm(-1);", 2 * sqrt(5), 10, 2 * sqrt(61), 2 * sqrt(113));
-    RUN("update y = (x * 1000).softmax(-1)[1] + (x + 100000).var(-1) + (x * 1000).log_softmax(-1)[0] / 1000;", 0.25, 0.25, 0.25, 0.25);
-    RUN("update y = 1 / 3 + x[0] ** 2 - -x[1] ** 2;", 1 + 4 + 1. / 3, 9 + 16 + 1. / 3, 25 + 36 + 1. / 3, 49 + 64 + 1. / 3);
-    RUN("update y = einsum(\"i,ri,j->r\", x, W, x)[2] - einsum(\"j->\", x) * (W[2] * x).sum(-1);", 0, 0, 0, 0);
+    RUN64("update y = (x * 1e-300).norm(-1) * 1e300 + (x * 1e300).norm(-1) * 1e-300 + (0 * x).norm(-1);",
+          2 * sqrt(5), 10, 2 * sqrt(61), 2 * sqrt(113));
+    RUN("update y = (x * 1000).softmax(-1)[1] + (x + 100000).var(-1) + (x * 1000).log_softmax(-1)[0] / 1000;",
+        0.25, 0.25, 0.25, 0.25);
+    RUN("update y = 1 / 3 + x[0] ** 2 - -x[1] ** 2;", 1 + 4 + 1. / 3, 9 + 16 + 1. / 3, 25 + 36 + 1. / 3,
+        49 + 64 + 1. / 3);
+    RUN("update y = einsum(\"i,ri,j->r\", x, W, x)[2] - einsum(\"j->\", x) * (W[2] * x).sum(-1);", 0, 0, 0,
+        0);
     RUN("update y = d * real(iota(R)[2] > 1) + x[d - 1];", 4, 6, 8, 10);
-    RUN("iterate z = x[0], c = 0 for R { next z = sum(src.z); next c = c + real(step); } update y = z + c;", 3, 3, 3, 21 + 3);
-    RUN("iterate z = 1 for 50 until change < 0.01 { next z = z * 0.5; } update y = z;", 0.0078125, 0.0078125, 0.0078125, 0.0078125);
-    RUN("iterate edge e = w for 2 { node s = sum(e); next e = dst.s - e; } update edge y = e;", 7, 8, 9, 4, 5);
+    RUN("iterate z = x[0], c = 0 for R { next z = sum(src.z); next c = c + real(step); } update y = z + c;",
+        3, 3, 3, 21 + 3);
+    RUN("iterate z = 1 for 50 until change < 0.01 { next z = z * 0.5; } update y = z;", 0.0078125, 0.0078125,
+        0.0078125, 0.0078125);
+    RUN("iterate edge e = w for 2 { node s = sum(e); next e = dst.s - e; } update edge y = e;", 7, 8, 9, 4,
+        5);
     RUN_BLOCK("update y = x[0];", 1, 3);
     RUN_BLOCK("update y = sum(src.x[0]) + x[1];", 2, 1 + 5 + 5 + 4);
     RUN_BLOCK("update src y = sum(w, by = src) + x[0];", 2, 3, 10, 7);
@@ -171,7 +200,8 @@ static void need(const char *body, const char *square, const char *degrees)
     const char *want[] = {square, degrees};
     for (int k = 0; k < 2; k++)
         if (want[k] ? !found[k] || strcmp(found[k], want[k]) : found[k] != NULL) {
-            printf("FAILED: %s\n  needs %s, not %s\n", body, found[k] ? found[k] : "nothing", want[k] ? want[k] : "nothing");
+            printf("FAILED: %s\n  needs %s, not %s\n", body, found[k] ? found[k] : "nothing",
+                   want[k] ? want[k] : "nothing");
             failures++;
         }
     arena_free(s.a);
@@ -215,23 +245,34 @@ static void limit(const char *head, const char *each, int n, const char *tail, b
 
 static void limits(void)
 {
-    limit("fn f0(x) = x + x;\n", "fn f#(x) = f@(f@(x));\n", 60, "layer A(d) { node x[d]; update g = f59(x); }", false);
+    limit("fn f0(x) = x + x;\n", "fn f#(x) = f@(f@(x));\n", 60,
+          "layer A(d) { node x[d]; update g = f59(x); }", false);
     limit("layer L0(d) { node x[d]; param W[d]; update g = x * W; }\n",
-          "layer L#(d) { node x[d]; use a = L@(d); use b = L@(d); update g = a(x = b(x = x)); }\n", 40, "", false);
-    limit("layer L0(d) { node x[d]; param W[d]; update g = x * W; }\n", "layer L#(d) { node x[d]; use a = L@(d); use b = L@(d); update g = x; }\n",
-          30, "", false);
-    limit("layer L0(d) { node x[d]; update g = x; }\n", "layer L#(d) { node x[d]; use a = L@(d); update g = a(x = x); }\n", 1000, "", false);
+          "layer L#(d) { node x[d]; use a = L@(d); use b = L@(d); update g = a(x = b(x = x)); }\n", 40, "",
+          false);
+    limit("layer L0(d) { node x[d]; param W[d]; update g = x * W; }\n",
+          "layer L#(d) { node x[d]; use a = L@(d); use b = L@(d); update g = x; }\n", 30, "", false);
     limit("layer L0(d) { node x[d]; update g = x; }\n",
-          "layer L#(d) { node x[d]; use a = L@(d); iterate z = x for 2 { next z = a(x = z); } update g = z; }\n", 50, "", true);
-    limit("fn f0(x) = x;\n", "fn f#(x) = f@(x) + 1;\n", 5000, "layer A(d) { node x[d]; update g = f4999(x); }", false);
-    limit("fn f(x) { let a0 = x;\n", "let a# = a@ + a@;\n", 5000, "return a4999; } layer A(d) { node x[d]; update g = f(x) + f(d); }", true);
-    limit("layer A(d) { node x[d]; node y0 = x;\n", "node y# = y@ + 1;\n", 20000, "update g = y19999; }", true);
-    limit("layer A(d) { node x[d]; node y0 = x;\n", "iterate y# = y@ for 2 { next y# = y# + 1; }\n", 2000, "update g = y1999; }", true);
+          "layer L#(d) { node x[d]; use a = L@(d); update g = a(x = x); }\n", 1000, "", false);
+    limit(
+        "layer L0(d) { node x[d]; update g = x; }\n",
+        "layer L#(d) { node x[d]; use a = L@(d); iterate z = x for 2 { next z = a(x = z); } update g = z; }\n",
+        50, "", true);
+    limit("fn f0(x) = x;\n", "fn f#(x) = f@(x) + 1;\n", 5000,
+          "layer A(d) { node x[d]; update g = f4999(x); }", false);
+    limit("fn f(x) { let a0 = x;\n", "let a# = a@ + a@;\n", 5000,
+          "return a4999; } layer A(d) { node x[d]; update g = f(x) + f(d); }", true);
+    limit("layer A(d) { node x[d]; node y0 = x;\n", "node y# = y@ + 1;\n", 20000, "update g = y19999; }",
+          true);
+    limit("layer A(d) { node x[d]; node y0 = x;\n", "iterate y# = y@ for 2 { next y# = y# + 1; }\n", 2000,
+          "update g = y1999; }", true);
 }
 
 static void define(const char *name, const char *value, bool good)
 {
-    session s = begin("layer A(in, out, p: real = 0.5) { node x[in]; param W[in, out]; update g = x @ W * p; } layer B(in) { node x[in]; update g = x; }", SEM_F32);
+    session s = begin(
+        "layer A(in, out, p: real = 0.5) { node x[in]; param W[in, out]; update g = x @ W * p; } layer B(in) { node x[in]; update g = x; }",
+        SEM_F32);
     bool got = sem_define(s.p, NULL, name, value, s.ds);
     if (got != good || got == diags_failed(s.ds)) {
         printf("FAILED: -D %s=%s\n", name, value);

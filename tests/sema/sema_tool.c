@@ -33,7 +33,10 @@ typedef struct options {
 
 static bool real_type(const char *s, sem_elem *out)
 {
-    static const struct { const char *name; sem_elem e; } known[] = {{"f64", SEM_F64}, {"f32", SEM_F32}, {"f16", SEM_F16}, {"bf16", SEM_BF16}};
+    static const struct {
+        const char *name;
+        sem_elem e;
+    } known[] = {{"f64", SEM_F64}, {"f32", SEM_F32}, {"f16", SEM_F16}, {"bf16", SEM_BF16}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(s, known[i].name)) return *out = known[i].e, true;
     return false;
@@ -76,7 +79,9 @@ static void defines(const options *o, const sem_program *p, diags *ds, arena *a)
 {
     for (int i = 0; i < o->n_defines; i++) {
         const char *eq = strchr(o->defines[i], '=');
-        if (eq) sem_define(p, o->layer ? sem_find_layer(p, o->layer) : NULL, arena_strndup(a, o->defines[i], (size_t)(eq - o->defines[i])), eq + 1, ds);
+        if (eq)
+            sem_define(p, o->layer ? sem_find_layer(p, o->layer) : NULL,
+                       arena_strndup(a, o->defines[i], (size_t)(eq - o->defines[i])), eq + 1, ds);
     }
 }
 
@@ -104,7 +109,8 @@ static void run(const options *o, arena *a, const buf *text, buf *out, int *stat
     } else {
         diags_sort(ds);
         for (uint32_t i = 0; i < ds->n; i++)
-            if (ds->list[i]->severity == DIAG_ERROR || o->print.warnings) diag_print_one(ds, ds->list[i], &o->print, out);
+            if (ds->list[i]->severity == DIAG_ERROR || o->print.warnings)
+                diag_print_one(ds, ds->list[i], &o->print, out);
     }
     if (diags_failed(ds) || (o->print.warnings_are_errors && ds->n_warnings)) *status = 1;
 }
@@ -114,7 +120,9 @@ int main(int argc, char **argv)
     options o = {.real = SEM_F32};
     buf text = buf_make(NULL), out = buf_make(NULL);
     if (!parse_options(argc, argv, &o) || !read_file(o.file, &text)) {
-        fprintf(stderr, "usage: sema_tool [--layer NAME] [-D NAME=VALUE] [--real TYPE] [--short] [-Wall] [-Werror] [--ir] FILE.mp\n");
+        fprintf(
+            stderr,
+            "usage: sema_tool [--layer NAME] [-D NAME=VALUE] [--real TYPE] [--short] [-Wall] [-Werror] [--ir] FILE\n");
         return 2;
     }
     arena *a = arena_new((size_t)4 << 30);
