@@ -85,7 +85,7 @@ typedef enum sem_kind {
     SEM_NUM_NODES, SEM_NUM_EDGES,                /* graph or global */
     SEM_TRAINING,
     SEM_STEP,                                    /* u.loop */
-    SEM_EW,                                      /* u.fn: an operator, a function of group EW, where; all operands */
+    SEM_EW,                                      /* u.fn: an operator, a function of group EW, where */
     SEM_TO_REAL,                                 /* real(args[0]) */
     SEM_BUCKET,                                  /* to index(type.range) */
     SEM_MATMUL,

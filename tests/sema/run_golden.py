@@ -7,6 +7,7 @@ For each NAME.mp in FOLDER and each of NAME.err (diagnostics with -Wall) and NAM
 beside it, what TOOL prints must be the file. A first line "// args: …" of NAME.mp is given to TOOL. --bless
 rewrites the files; to add one, create it empty.
 """
+import difflib
 import os
 import subprocess
 import sys
@@ -42,8 +43,9 @@ def main():
             elif crashed or got.stdout != want:
                 failed += 1
                 print("FAILED", " ".join(command), "status", got.returncode)
-                print(got.stdout.decode("utf-8", "replace"))
-                print("--- expected:\n" + want.decode("utf-8", "replace"))
+                sys.stdout.writelines(difflib.unified_diff(
+                    want.decode("utf-8", "replace").splitlines(True),
+                    got.stdout.decode("utf-8", "replace").splitlines(True), golden, "got"))
     print("%d passed, %d failed" % (run - failed, failed))
     return 1 if failed or not run else 0
 
