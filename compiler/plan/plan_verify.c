@@ -361,7 +361,7 @@ static void check_node(verifier *v, knode *n, int depth)
         check_statement(v, n, NULL);
         return;
     case KN_GEMM:
-        if ((v->row && !untiled) || v->member || !n->gemm)
+        if ((v->row && v->k->tile > 1) || v->member || !n->gemm)
             FAIL(v, "%s: a product inside of rows or members", NAME(v));
         else
             check_gemm(v, n->gemm);
