@@ -75,6 +75,20 @@ ir_val rule_softsum(rewriter *r, ir_val v)
     return v;
 }
 
+/* Which members the map sends somewhere; none when it is all of them. */
+static ir_val members_sent(ir_layer *l, ir_val along)
+{
+    ir_val sent = {0};
+    while (!ir_map_total(l, along)) {
+        ir_val has = ir_ew1(l, OP_HAS, arg_of(l, along, 0));
+        sent = ir_is(sent) ? ir_and(l, sent, has) : has;
+        if (op_of(l, along) != OP_MAP_PAIR)
+            break;
+        along = arg_of(l, along, 1);
+    }
+    return sent;
+}
+
 /* softmax(s) = exp(s - greatest) / expsum, both once a group. */
 ir_val rule_softmax(rewriter *r, ir_val v)
 {
@@ -85,6 +99,13 @@ ir_val rule_softmax(rewriter *r, ir_val v)
     ir_val top = ir_gather(l, ir_agg(l, OP_AGG_MAX, s, along), along);
     ir_val sum = ir_gather(l, ir_agg(l, OP_AGG_EXPSUM, s, along), along);
     ir_val share = ir_div(l, ir_exp(l, ir_sub(l, s, top)), sum);
+    ir_val sent = members_sent(l, along);
+    if (ir_is(sent)) {                          /* a member of no group has no share; its condition has the axes of s */
+        ir_shape ones = {ir_at(l, s)->rank, {{0}}};
+        for (uint32_t k = 0; k < ones.rank; k++)
+            ones.at[k] = dim_const(l->dims, 1);
+        share = ir_where(l, ir_reshape(l, sent, &ones), share, ir_like(l, share, 0));
+    }
     ir_shape shape = ir_shape_of(l, v);
     return ir_broadcast(l, share, dom_of(l, v), &shape);
 }

@@ -105,8 +105,7 @@ double cost_gather_byte(const cost_model *m, ir_val along)
     return op == OP_MAP_SRC || op == OP_MAP_SRC_DST ? COST_FAR : COST_OWN;
 }
 
-/* Made from nothing but inputs by moving elements: there without being stored. */
-static bool stands_in_memory(const ir_layer *l, ir_val v)
+bool cost_in_memory(const ir_layer *l, ir_val v)
 {
     for (int depth = 0; depth < MAX_NESTING; depth++) {
         const ir_node *n = ir_at(l, v);
@@ -236,7 +235,7 @@ pass_cost cost_layer(cost_model *m, arena *scratch)
         sum.bytes += c.bytes;
         sum.ns += c.ns;
         ir_val a = n->nargs ? n->args[0] : (ir_val){0};
-        if (n->op == OP_GATHER && !stored[a.i] && read_elsewhere(m->l, n) && !stands_in_memory(m->l, a)) {
+        if (n->op == OP_GATHER && !stored[a.i] && read_elsewhere(m->l, n) && !cost_in_memory(m->l, a)) {
             stored[a.i] = 1;
             double bytes = cost_rows(m, ir_at(m->l, a)->dom) * cost_elems(m, a) * 4 * steps_around(m, ir_at(m->l, a)->region);
             sum.bytes += 2 * bytes;

@@ -40,6 +40,8 @@ double cost_dim(cost_model *m, dim d);
 double cost_rows(cost_model *m, ir_dom d);
 double cost_elems(cost_model *m, ir_val v);                 /* numbers a member */
 double cost_gather_byte(const cost_model *m, ir_val along);
+/* Made from nothing but inputs by moving elements: there without being stored. */
+bool cost_in_memory(const ir_layer *l, ir_val v);
 /* Does gathering along the map leave something to win by computing before it? */
 bool cost_fewer_rows(cost_model *m, ir_dom few, ir_dom many);
 

@@ -136,9 +136,11 @@ static void state_problem(rewriter *r, const product *p, homes *h, order_problem
     q->n = p->n;
     for (uint32_t k = 0; k < p->n; k++) {
         const term *t = &p->f[k].t;
-        ir_op atom = op_of(l, p->f[k].atom);
+        ir_val atom = p->f[k].atom;
+        if (op_of(l, atom) == OP_GATHER)
+            atom = arg_of(l, atom, 0);
         q->f[k] = (order_factor){.at = term_letters(t), .home = home_of(r, h, &p->f[k], divides), .inverse = p->f[k].inverse,
-                                 .computed = atom != OP_INPUT && atom != OP_STATE && atom != OP_FINAL && !is_unit(l, t->v),
+                                 .computed = !cost_in_memory(l, atom),
                                  .steps = steps_of(r, t->v)};
         for (uint32_t j = 0; j < t->n; j++)
             q->size[t->at[j]] = cost_dim(&r->model, ir_at(l, t->v)->shape[j]);
@@ -357,8 +359,7 @@ static double cost_from(rewriter *r, ir_val v, const ir_val *atoms, uint32_t n_a
             continue;
         const ir_node *n = ir_at(l, x);
         ns += cost_value(&r->model, x).ns;
-        if (n->op == OP_GATHER && cost_gather_byte(&r->model, n->args[1]) == COST_FAR && ir_ops[op_of(l, n->args[0])].cls != CLS_LEAF &&
-            ir_ops[op_of(l, n->args[0])].cls != CLS_LOOP)
+        if (n->op == OP_GATHER && cost_gather_byte(&r->model, n->args[1]) == COST_FAR && !cost_in_memory(l, n->args[0]))
             ns += cost_rows(&r->model, dom_of(l, n->args[0])) * cost_elems(&r->model, x) * 4 * COST_STREAM * steps_of(r, n->args[0]);
         for (uint32_t k = 0; k < n->nargs; k++)
             visit(&t, n->args[k]);
@@ -401,5 +402,5 @@ ir_val rule_product(rewriter *r, ir_val v)
     if (ir_same(w, v))
         return v;
     double before = cost_from(r, v, atoms, n_atoms), after = cost_from(r, w, atoms, n_atoms);
-    return before > 0 && after >= 0 && after < before * 0.98 ? w : v;
+    return before > 0 && after >= 0 && after < before * 0.995 ? w : v;
 }

@@ -14,6 +14,7 @@ ir_val rule_factor(rewriter *r, ir_val v);          /* x @ A + x @ B */
 ir_val rule_slice(rewriter *r, ir_val v);
 ir_val rule_concat(rewriter *r, ir_val v);
 ir_val rule_reshape(rewriter *r, ir_val v);
+ir_val rule_leading_ones(rewriter *r, ir_val v);
 ir_val rule_axis_sum(rewriter *r, ir_val v);        /* sum of a product as a contraction, of what is repeated as a product */
 ir_val rule_contract(rewriter *r, ir_val v);        /* axes of 1, repeated or transposed operands of a contraction */
 

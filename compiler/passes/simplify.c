@@ -127,6 +127,7 @@ const rewrite rules_simplify[] = {
     {"slice of a concat", rule_slice, false},
     {"concat of slices", rule_concat, false},
     {"reshapes that cancel", rule_reshape, false},
+    {"leading axes of 1", rule_leading_ones, false},
     {"axis sum", rule_axis_sum, false},
     {"contraction", rule_contract, false},
     {"common factor", rule_factor, false},

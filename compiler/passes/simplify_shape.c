@@ -118,6 +118,35 @@ ir_val rule_reshape(rewriter *r, ir_val v)
     return v;
 }
 
+/* Leading axes of 1 of an operand are understood where another has as many axes. */
+ir_val rule_leading_ones(rewriter *r, ir_val v)
+{
+    ir_layer *l = r->l;
+    ir_node like = *ir_at(l, v);
+    if (ir_ops[like.op].cls != CLS_EW || like.nargs < 2 || like.op == OP_DROPOUT)
+        return v;
+    ir_val args[3];
+    bool any = false;
+    for (uint32_t k = 0; k < like.nargs; k++) {
+        ir_val a = args[k] = like.args[k], u = op_of(l, a) == OP_RESHAPE ? arg_of(l, a, 0) : a;
+        uint32_t rank = ir_at(l, a)->rank, under = ir_at(l, u)->rank, others = 0;
+        for (uint32_t j = 0; j < like.nargs; j++) {
+            uint32_t has = j == k ? 0 : ir_at(l, j < k ? args[j] : like.args[j])->rank;
+            others = has > others ? has : others;
+        }
+        ir_shape s = ir_shape_of(l, u), t = ir_shape_of(l, a);
+        if (under >= rank || others < rank)
+            continue;
+        memmove(t.at, t.at + (rank - under), under * sizeof *t.at);
+        t.rank = under;
+        if (!ir_shape_same(l, &s, &t))
+            continue;
+        args[k] = u;
+        any = true;
+    }
+    return any ? as_shape_of(l, ir_remake(l, &like, like.dom, args, like.nargs), v) : v;
+}
+
 /* ---- axis sums ---- */
 
 static void plain_names(uint8_t *names, uint32_t n)

@@ -6,9 +6,10 @@
  *     -D NAME=VALUE       a static argument
  *     --stop-after PASS
  *     --training          training is not known to be false
- *     --before            the IR before as well
+ *     --lowered           the IR before, and nothing else
  *     --report            what was done, and costs, instead of the IR
- *     --check             instead: run the interpreter before and after on hard graphs, and compare
+ *     --check             instead: run the interpreter before and after on hard graphs (a source in f64), and compare
+ *     --expect OUT        instead: 1 unless the IR is the text of that file; with --bless it is written there
  *
  * Exit status 0; 1 when something is wrong; 2 for wrong usage.
  */
@@ -30,7 +31,8 @@ typedef struct options {
     const char *defines[64];
     int n_defines;
     pass_options passes;
-    bool before, report, check;
+    const char *expect;
+    bool lowered, report, check, bless;
 } options;
 
 static bool parse_options(int argc, char **argv, options *o)
@@ -41,7 +43,9 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "-D") && more && o->n_defines < 64) o->defines[o->n_defines++] = argv[++i];
         else if (!strcmp(argv[i], "--stop-after") && more) o->passes.stop_after = argv[++i];
         else if (!strcmp(argv[i], "--training")) o->passes.inference = false;
-        else if (!strcmp(argv[i], "--before")) o->before = true;
+        else if (!strcmp(argv[i], "--expect") && more) o->expect = argv[++i];
+        else if (!strcmp(argv[i], "--lowered")) o->lowered = true;
+        else if (!strcmp(argv[i], "--bless")) o->bless = true;
         else if (!strcmp(argv[i], "--report")) o->report = true;
         else if (!strcmp(argv[i], "--check")) o->check = true;
         else if (argv[i][0] == '-' || o->file) return false;
@@ -68,7 +72,7 @@ static ir_layer *layer_of_source(const options *o, arena *a, str_table *names, c
     diags *ds = diags_new(a, sources);
     uint32_t file = source_add(sources, "layer.mp", text->at ? text->at : "", text->n);
     const ast_file *tree = parse_file(a, names, ds, sources, file);
-    const sem_program *p = sema_check(a, names, ds, tree, &(sem_options){.real = SEM_F32});
+    const sem_program *p = sema_check(a, names, ds, tree, &(sem_options){.real = o->check ? SEM_F64 : SEM_F32});
     for (int i = 0; i < o->n_defines; i++) {
         const char *eq = strchr(o->defines[i], '=');
         if (eq)
@@ -97,9 +101,9 @@ static int run(const options *o, arena *a, const buf *text, buf *out)
     }
     if (!l)
         return 1;
-    if (o->before) {
+    if (o->lowered) {
         ir_print(l, out);
-        buf_puts(out, "\n");
+        return 0;
     }
     pass_stats stats = {0};
     ir_layer *done = passes_run(l, a, &o->passes, &stats);
@@ -117,12 +121,30 @@ static int run(const options *o, arena *a, const buf *text, buf *out)
     return 0;
 }
 
+/* 0 when the text is that of the file. */
+static int expected(const options *o, buf *out)
+{
+    if (o->bless) {
+        FILE *f = fopen(o->expect, "wb");
+        bool written = f && fwrite(buf_text(out), 1, out->n, f) == out->n;
+        return f && !fclose(f) && written ? 0 : 1;
+    }
+    buf want = buf_make(NULL);
+    bool same = read_file(o->expect, &want) && want.n == out->n && !memcmp(buf_text(&want), buf_text(out), out->n);
+    if (!same)
+        fprintf(stderr, "%s: another result is expected by %s:\n", o->file, o->expect);
+    else
+        out->n = 0;
+    buf_free(&want);
+    return same ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     options o = {.passes = {.inference = true, .verify = true}};
     buf text = buf_make(NULL), out = buf_make(NULL);
     if (!parse_options(argc, argv, &o) || !read_file(o.file, &text)) {
-        fprintf(stderr, "usage: pass_tool [--layer NAME] [-D NAME=VALUE] [--stop-after PASS] [--training] [--before] [--report] [--check] FILE\n");
+        fprintf(stderr, "usage: pass_tool [--layer NAME] [-D NAME=VALUE] [--stop-after PASS] [--training] [--before] [--lowered] [--report] [--check] [--expect OUT [--bless]] FILE\n");
         return 2;
     }
     arena *a = arena_new((size_t)2 << 30);
@@ -133,6 +155,8 @@ int main(int argc, char **argv)
         status = run(&o, a, &text, &out);
     else
         printf("out of memory\n");
+    if (status == 0 && o.expect)
+        status = expected(&o, &out);
     fwrite(buf_text(&out), 1, out.n, stdout);
     buf_free(&out);
     buf_free(&text);
