@@ -12,11 +12,12 @@
 
 #include <string.h>
 
-enum { MAX_TRIES = 96, MAX_WORK = 300000, MAX_DEPTH = 12 };
+enum { MAX_TRIES = 96, MAX_WORK = 150000, MAX_DEPTH = 12 };
 
 /* ---- a product before the sum, or into the terms of what it multiplies ---- */
 
 typedef struct pushing {
+    const rewriter *r;
     ir_layer *l;
     ir_val w;
     uint8_t names_a[IR_MAX_RANK], names_w[IR_MAX_RANK], out[IR_MAX_RANK];
@@ -45,7 +46,7 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     ir_layer *l = p->l;
     ir_op op = op_of(l, a);
     ir_node n = *ir_at(l, a);
-    if (depth > MAX_DEPTH || is_unit(l, a))
+    if (depth > MAX_DEPTH || is_unit(l, a) || rw_uses(p->r, a) > 1)     /* what others read is there anyway */
         return here(p, a);
     if (op == OP_AGG_SUM && p->into_sums) {
         p->met_sum = true;
@@ -88,7 +89,7 @@ static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
     ir_einsum e = ir_at(l, v)->u.ein;
     for (uint32_t k = 0; k < 2; k++) {
         ir_val a = arg_of(l, v, k);
-        pushing p = {.l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout, .into_sums = into_sums};
+        pushing p = {.r = r, .l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout, .into_sums = into_sums};
         if (is_unit(l, a) || (into_sums && !is_unit(l, p.w)))
             continue;
         memcpy(p.names_a, k ? e.b : e.a, sizeof p.names_a);
@@ -181,16 +182,24 @@ static void record(rewriter *r, const move *m, const ir_node *n, bool taken, boo
 }
 
 /* Tries all moves on all values once; the first that wins is returned, with its cost. */
-static ir_layer *first_that_wins(rewriter *r, const ir_layer *l, uint32_t *at, double *cost, arena *to, uint32_t *tries)
+static ir_layer *first_that_wins(rewriter *r, ir_layer *l, uint32_t *at, double *cost, arena *to, uint32_t *tries)
 {
     arena_mark empty = arena_get_mark(to), mark = arena_get_mark(r->between);
     ir_live live = ir_find_live(l, r->between);
+    uint32_t *uses = ir_uses(l, &live, r->between), n_uses = l->n_nodes;
     for (; *at < live.n * N_MOVES; ++*at) {
-        const ir_node *n = ir_at(l, live.order[*at / N_MOVES]);
+        ir_val v = live.order[*at / N_MOVES];
+        ir_node n = *ir_at(l, v);
         const move *m = &moves[*at % N_MOVES];
-        if ((n->op != OP_EINSUM && n->op != OP_AGG_SUM) || *tries >= MAX_TRIES || *tries * live.n > MAX_WORK)
+        if ((n.op != OP_EINSUM && n.op != OP_AGG_SUM) || *tries >= MAX_TRIES || *tries * live.n > MAX_WORK)
             continue;
-        rewrite_site site = {.at = live.order[*at / N_MOVES], .apply = m->apply};
+        r->l = l;                               /* does it apply at all? What that makes in l is dead */
+        r->model.l = l;
+        r->uses = uses;
+        r->n_uses = r->cap_uses = n_uses;
+        if (ir_same(m->apply(r, v), v))
+            continue;
+        rewrite_site site = {.at = v, .apply = m->apply};
         ir_layer *next = rewrite_try(r, l, to, &site, rules_hoist, n_rules_hoist);
         if (!next)
             continue;
@@ -198,7 +207,7 @@ static ir_layer *first_that_wins(rewriter *r, const ir_layer *l, uint32_t *at, d
         bool assumed;
         double ns = cost_of(r, next, &assumed).ns;
         bool taken = ns < *cost * 0.995;
-        record(r, m, n, taken, assumed, taken ? ns : *cost, taken ? *cost : ns);
+        record(r, m, &n, taken, assumed, taken ? ns : *cost, taken ? *cost : ns);
         if (taken) {
             *cost = ns;
             arena_release(r->between, mark);
@@ -214,20 +223,21 @@ ir_layer *pass_commute(rewriter *r, const ir_layer *from, arena *mem)
 {
     uint32_t tries = 0, turn = 0, at = 0;
     bool assumed;
-    double cost = cost_of(r, from, &assumed).ns;
     arena_mark empty[2] = {arena_get_mark(r->candidates[0]), arena_get_mark(r->candidates[1])};
+    ir_layer *best = ir_compact(from, r->candidates[1]);
+    double cost = cost_of(r, best, &assumed).ns;
     r->quiet = true;
     for (;;) {
-        ir_layer *next = first_that_wins(r, from, &at, &cost, r->candidates[turn], &tries);
+        ir_layer *next = first_that_wins(r, best, &at, &cost, r->candidates[turn], &tries);
         if (!next)
             break;
-        from = next;
+        best = next;
         turn = !turn;
         arena_release(r->candidates[turn], empty[turn]);
         at = 0;
     }
     r->quiet = false;
-    ir_layer *done = ir_compact(from, mem);
+    ir_layer *done = ir_compact(best, mem);
     for (int k = 0; k < 2; k++)
         arena_release(r->candidates[k], empty[k]);
     return done;

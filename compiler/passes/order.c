@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_STATES = 60000 };
+enum { MAX_STATES = 20000, MAX_KEPT = 4096 };
 
 typedef enum { BEFORE, UNDERWAY, AFTER } stage;         /* of the sum; a product without one is BEFORE */
 
@@ -189,4 +189,50 @@ bool order_find(const order_problem *p, order *best)
     *best = (order){.cost = INFINITY};
     look(&q, &s);
     return isfinite(best->cost);
+}
+
+/* ---- problems solved before ---- */
+
+typedef struct solved { order_problem problem; order best; bool found; } solved;
+
+struct order_memo {
+    arena *mem;
+    idset set;
+    solved *at[MAX_KEPT];
+    uint32_t n;
+};
+
+typedef struct sought { const order_memo *memo; const order_problem *p; } sought;
+
+static bool same_problem(const void *ud, uint32_t id)
+{
+    const sought *s = ud;
+    return memcmp(&s->memo->at[id]->problem, s->p, sizeof *s->p) == 0;
+}
+
+order_memo *order_memo_new(arena *mem)
+{
+    order_memo *m = NEW(mem, order_memo);
+    m->mem = mem;
+    m->set = idset_make(mem);
+    return m;
+}
+
+bool order_find_again(order_memo *m, const order_problem *p, order *best)
+{
+    uint64_t hash = hash_bytes(p, sizeof *p);
+    uint32_t id = idset_find(&m->set, hash, same_problem, &(sought){m, p});
+    if (id == UINT32_MAX) {
+        bool found = order_find(p, best);
+        if (m->n == MAX_KEPT)
+            return found;
+        id = m->n++;
+        m->at[id] = NEW(m->mem, solved);
+        m->at[id]->problem = *p;
+        m->at[id]->best = *best;
+        m->at[id]->found = found;
+        idset_add(&m->set, hash, id);
+    }
+    *best = m->at[id]->best;
+    return m->at[id]->found;
 }

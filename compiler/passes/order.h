@@ -67,4 +67,10 @@ typedef struct order {
 /* False when no order was found in time. */
 bool order_find(const order_problem *p, order *best);
 
+/* Problems come again, sweep after sweep: those solved before are looked up. The problem's padding counts: it is
+ * made in zeroed memory. */
+typedef struct order_memo order_memo;
+order_memo *order_memo_new(arena *mem);
+bool order_find_again(order_memo *memo, const order_problem *p, order *best);
+
 #endif

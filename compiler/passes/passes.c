@@ -3,6 +3,7 @@
 
 #include "compiler/ir/copy.h"
 #include "compiler/ir/verify.h"
+#include "compiler/passes/order.h"
 #include "compiler/passes/rules.h"
 
 #include <string.h>
@@ -14,7 +15,7 @@ static const pass passes[] = {
 #include "compiler/passes/passes.def"
 #undef PASS
 };
-enum { N_PASSES = sizeof passes / sizeof *passes, N_ARENAS = 6 };
+enum { N_PASSES = sizeof passes / sizeof *passes, N_ARENAS = 7 };
 
 static pass_cost cost_of(rewriter *r, const ir_layer *l)
 {
@@ -67,7 +68,7 @@ ir_layer *passes_run(const ir_layer *from, arena *mem, const pass_options *optio
         for (int k = 0; k < N_ARENAS; k++)
             arena_set_oom(own[k], &dry);
         rewriter r = {.options = options, .stats = stats, .mem = mem, .scratch = {own[0], own[1]}, .work = own[2], .between = own[3],
-                      .candidates = {own[4], own[5]}};
+                      .candidates = {own[4], own[5]}, .orders = order_memo_new(own[6])};
         from->builder->trap = &trap;
         if (!setjmp(trap.env)) {
             done = run_all(&r, from, mem);

@@ -376,6 +376,21 @@ static bool worth_it(rewriter *r, ir_val v)
     return op == OP_MUL && !is_unit(r->l, v);
 }
 
+/* Element-wise products of factors that all live in different places, or all among the members, are as they are. */
+static bool anything_to_choose(const product *p, const order_problem *q)
+{
+    letters all = 0;
+    uint32_t of_home[ORDER_HOMES] = {0};
+    for (uint32_t k = 0; k < q->n; k++) {
+        all |= q->f[k].at;
+        if (++of_home[q->f[k].home] > 1 && q->f[k].home != HOME_LOCAL)
+            return true;
+        if (q->f[k].steps != q->f[0].steps)
+            return true;
+    }
+    return ir_is(p->map) || (all & ~p->out);
+}
+
 ir_val rule_product(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;
@@ -396,7 +411,7 @@ ir_val rule_product(rewriter *r, ir_val v)
     order_problem q;
     order o;
     state_problem(r, &p, &h, &q);
-    if (!order_find(&q, &o))
+    if (!anything_to_choose(&p, &q) || !order_find_again(r->orders, &q, &o))
         return v;
     ir_val w = make(r, v, &p, &h, &o);
     if (ir_same(w, v))

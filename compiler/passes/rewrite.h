@@ -24,6 +24,7 @@ typedef struct rewriter {
     arena *between;             /* a layer between two runs of a pass */
     arena *candidates[2];       /* layers of the search, in turn: the best so far and the next to be tried */
     arena *work;                /* what a sweep needs to know */
+    struct order_memo *orders;  /* of products, found before */
     uint32_t *uses;             /* by value of l: users it had before the sweep; see rw_uses */
     uint32_t n_uses, cap_uses;
     uint32_t fired;             /* rules that applied in this run */

@@ -127,6 +127,7 @@ static int expected(const options *o, buf *out)
     if (o->bless) {
         FILE *f = fopen(o->expect, "wb");
         bool written = f && fwrite(buf_text(out), 1, out->n, f) == out->n;
+        out->n = 0;
         return f && !fclose(f) && written ? 0 : 1;
     }
     buf want = buf_make(NULL);
