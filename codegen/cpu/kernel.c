@@ -228,7 +228,10 @@ static void mark_exprs(kgen *g)
             g->has[i] |= HAS_INDEX;
         if (e->op == KX_ISUB || (e->op == KX_INT && e->value.i < 0))
             g->has[i] |= HAS_SUB;
-        if (e->type == KT_F64)
+        bool varies = false;
+        for (uint32_t w = 0; w < g->var_words; w++)
+            varies |= g->vars[(size_t)i * g->var_words + w] != 0;
+        if (e->type == KT_F64 && varies)
             g->has[i] |= HAS_F64;
     }
 }

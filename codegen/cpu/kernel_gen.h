@@ -123,7 +123,7 @@ kval kg_dim(kgen *g, kdim d);
 LLVMValueRef kg_icompare(kgen *g, cmp_op op, kval a, kval b);   /* i1, scalar where both are uniform */
 
 /* kernel_expr.c */
-enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_F64 = 8 };
+enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_F64 = 8 };     /* HAS_F64: that follows a loop variable */
 kval kg_eval(kgen *g, kx x);
 kval kg_real(LLVMValueRef v);                                   /* a real or boolean, scalar or vector */
 LLVMValueRef kg_vector(kgen *g, kval v);                        /* in g->lanes, of its register type */

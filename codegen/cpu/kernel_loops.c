@@ -283,6 +283,24 @@ static void sums_end(kgen *g, nest *n, int point)
     }
 }
 
+/* The values of a point as they are, and destinations that take such values: for sums over short rows, below. */
+static void values(kgen *g, nest *n, int point)
+{
+    for (uint32_t i = 0; i < n->n_body; i++) {
+        elem t = elem_register(dest_elem(g, &n->body[i]->dest));
+        n->temp[point * (int)n->n_body + (int)i] = emit_convert(g->e, kg_vector(g, kg_eval(g, n->body[i]->value)), t);
+    }
+}
+
+static void take(kgen *g, nest *n, int point)
+{
+    for (uint32_t i = 0; i < n->n_body; i++) {
+        const knode *s = n->body[i];
+        LLVMValueRef v = n->temp[point * (int)n->n_body + (int)i];
+        kg_dest_store(g, &s->dest, kg_real(emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest), v)));
+    }
+}
+
 /* One value of the condition for each lane. */
 static void look(kgen *g, nest *n)
 {
@@ -330,7 +348,7 @@ static int power_at_least(int64_t n)
     return p;
 }
 
-typedef enum { PART_ALL, PART_BEGIN, PART_STEP, PART_END } part;
+typedef enum { PART_ALL, PART_BEGIN, PART_STEP, PART_END, PART_VALUES, PART_TAKE } part;
 
 static void run(kgen *g, nest *n, part what, int point)
 {
@@ -340,6 +358,8 @@ static void run(kgen *g, nest *n, part what, int point)
     case PART_BEGIN: sums_begin(g, n, point); break;
     case PART_STEP: sums_step(g, n, point); break;
     case PART_END: sums_end(g, n, point); break;
+    case PART_VALUES: values(g, n, point); break;
+    case PART_TAKE: take(g, n, point); break;
     }
     kg_pop(g);
 }
@@ -556,6 +576,84 @@ static void sums_by_lane(kgen *g, nest *n)
     run(g, n, PART_END, 0);
 }
 
+/* ---- sums over short rows ---------------------------------------------------------------------------------------- */
+
+/* s[h] += sum over k of v[h, k], of known sizes that are powers of two: [h, k] is one range of vectors, and neighbours
+ * are added until one number is left of each row. Returns how many vectors there are, 0 where this form does not fit. */
+static int segment_vectors(const nest *n)
+{
+    int64_t kept = 1, reduced = 1;
+    int reduced_axes = 0;
+    for (int i = 0; i < n->n; i++) {
+        const axis *a = &n->at[i];
+        if (!a->extent.is_const || (a->extent.value & (a->extent.value - 1)) || a->extent.value == 0 || a->extent.value > 1 << 12)
+            return 0;
+        *(a->reduce ? &reduced : &kept) *= a->extent.value;
+        reduced_axes += a->reduce;
+        if (kept * reduced > KG_UNROLL * (int64_t)n->width)
+            return 0;
+    }
+    if (!n->by_lane || reduced_axes != 1 || kept < 2 || kept * reduced < n->width)
+        return 0;
+    return (int)(kept * reduced / n->width);
+}
+
+static LLVMValueRef every_other(kgen *g, LLVMValueRef a, LLVMValueRef b, int first)
+{
+    LLVMValueRef pick[KG_LANES];
+    int lanes = emit_lanes(a), out = b ? lanes : lanes / 2;
+    for (int l = 0; l < out; l++)
+        pick[l] = emit_i32(g->e, 2 * l + first);
+    if (out == 1)
+        return emit_lane(g->e, a, first);
+    return LLVMBuildShuffleVector(g->e->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)), LLVMConstVector(pick, (unsigned)out), "");
+}
+
+static void sums_of_segments(kgen *g, nest *n, int vectors)
+{
+    for (int i = 0; i + 1 < n->n; i++)              /* the reduced axis is the inner one */
+        if (n->at[i].reduce) {
+            axis a = n->at[i];
+            n->at[i] = n->at[i + 1];
+            n->at[i + 1] = a;
+        }
+    int64_t length = n->at[n->n - 1].extent.value, kept = 1;
+    for (int i = 0; i < n->n; i++)
+        n->at[i].role = ROLE_VECTOR;
+    for (int i = 0; i + 1 < n->n; i++)
+        kept *= n->at[i].extent.value;
+    uint32_t base = g->points + 1;
+    g->points += (uint32_t)vectors;
+    points(g, n, PART_VALUES, base, kept * length, 0, vectors);
+    int left = 0;
+    for (uint32_t i = 0; i < n->n_body; i++) {
+        red_op op = reduction(n->body[i]->op);
+        LLVMValueRef v[KG_UNROLL];
+        for (int c = 0; c < vectors; c++)
+            v[c] = n->temp[c * (int)n->n_body + (int)i];
+        int64_t k = length;
+        left = vectors;
+        for (; k > n->width; k /= 2, left /= 2)     /* rows of several vectors: whole vectors first */
+            for (int c = 0; c < left / 2; c++)
+                v[c] = emit_combine(g->e, op, v[2 * c], v[2 * c + 1]);
+        for (; k > 1; k /= 2) {
+            if (left == 1) {
+                v[0] = emit_combine(g->e, op, every_other(g, v[0], NULL, 0), every_other(g, v[0], NULL, 1));
+                continue;
+            }
+            for (int c = 0; c < left / 2; c++)
+                v[c] = emit_combine(g->e, op, every_other(g, v[2 * c], v[2 * c + 1], 0), every_other(g, v[2 * c], v[2 * c + 1], 1));
+            left /= 2;
+        }
+        for (int c = 0; c < left; c++)
+            n->temp[c * (int)n->n_body + (int)i] = v[c];
+    }
+    n->at[n->n - 1].role = ROLE_REDUCE;
+    base = g->points + 1;
+    g->points += (uint32_t)left;
+    points(g, n, PART_TAKE, base, kept, 0, left);
+}
+
 static void inside_outer(kgen *g, nest *n)
 {
     const axis *a = vector_axis(n);
@@ -605,7 +703,12 @@ void kg_for(kgen *g, const knode *k)
         nest *n = NEW(g->mem, nest);
         n->body = k->body + from;
         n->n_body = count;
-        if (nest_open(g, n, k))
+        if (!nest_open(g, n, k))
+            continue;
+        int segments = segment_vectors(n);
+        if (segments)
+            sums_of_segments(g, n, segments);
+        else
             around(g, n, ROLE_OUTER, 0, inside_outer);
     }
 }

@@ -1,7 +1,7 @@
 /* Walks over members: of a row, of blocks of rows, of pieces of hubs. See kernel_gen.h.
  *
- * Accumulators that live in scratch, because other parts of a tile read them, have a shadow in the frame while a walk
- * adds to them, so that they are registers in its loop. */
+ * Accumulators have a shadow in the frame while a walk adds to them, so that they are registers in its loop whatever
+ * else is done to them: other parts of a tile read them from scratch, or a loop after the walk goes through them. */
 #include "codegen/cpu/kernel_gen.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ enum { PREFETCH_LINES = 8, PREFETCH_AHEAD = 12, LINE_BYTES = 64, SHADOW_BYTES = 
 static bool shadow_worthy(const kgen *g, uint32_t local)
 {
     const klocal *l = &g->k->locals[local];
-    return l->scope == SCOPE_ROW && !g->locals[local].frame && !g->locals[local].shadow && kg_in_frame(g, l, SHADOW_BYTES);
+    return l->scope == SCOPE_ROW && !g->locals[local].shadow && kg_in_frame(g, l, SHADOW_BYTES);
 }
 
 static void shadow_open(kgen *g, uint32_t local)
@@ -193,7 +193,7 @@ void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(k
         to = emit_min(g->e, to, offset_of_row(g, emit_add(g->e, rows.i, emit_i64(g->e, 1))));
     }
     for (uint32_t i = 1; i < g->k->n_locals; i++) {
-        mine[i] = mine[i] && g->k->locals[i].scope == SCOPE_ROW && shadow_worthy(g, i);
+        mine[i] = mine[i] && !g->locals[i].frame && shadow_worthy(g, i);
         if (mine[i]) {
             LLVMValueRef home = kg_local_ptr(g, i);
             shadow_open(g, i);

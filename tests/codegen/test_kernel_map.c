@@ -311,6 +311,9 @@ int main(void)
             reductions(8, 8, open);
             reductions(17, 1, open);
             reductions(2, 63, open);
+            reductions(4, 32, open);
+            reductions(16, 2, open);
+            reductions(2, 4, open);
             reductions(30, 33, open);
             indices(1, open);
             indices(16, open);
