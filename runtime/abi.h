@@ -44,7 +44,10 @@ typedef enum {
     BUF_PAIR_IDX,                     /* int32 a pair: its r */
     BUF_PAIR_MEMBER,                  /* int64 a member: base member (an edge: its position in the incoming walk), grouped by pair */
     BUF_PAIR_OF,                      /* int64 a base member (named so): its pair, -1 for none */
-    BUF_PAIR_BY_INDEX                 /* int64 a pair: pairs grouped by r */
+    BUF_PAIR_BY_INDEX,                /* int64 a pair: pairs grouped by r */
+    BUF_EDGE_ROW,                     /* int64 by position of the incoming walk: row of that edge in the memory of edge input
+                                         `index`, which the runtime may have put in walk order */
+    BUF_EDGE_ROW_OUT                  /* the same by position of the outgoing walk */
 } mp_buffer_kind;
 
 typedef enum {
@@ -63,6 +66,7 @@ typedef enum {
     GRAPH_NUM_EDGES,                  /* f64, by graph */
     GRAPH_TOTALS,                     /* f64[4], unit: n_dst, edges, graphs, n_src */
     GRAPH_IN_PTR, GRAPH_OUT_PTR,      /* int64: fibers' own offsets, rows + 1 */
+    GRAPH_IN_IDENTITY,                /* int64, by position of the incoming walk: itself */
     GRAPH_N_ARRAYS
 } mp_graph_array;
 

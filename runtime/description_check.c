@@ -147,7 +147,7 @@ static desc_elem elem_of_graph_array(uint32_t which)
         [GRAPH_IN_DEGREE] = DESC_F64, [GRAPH_OUT_DEGREE] = DESC_F64,
         [GRAPH_DST_GRAPH] = DESC_I32, [GRAPH_SRC_GRAPH] = DESC_I32,
         [GRAPH_NUM_NODES] = DESC_F64, [GRAPH_NUM_EDGES] = DESC_F64, [GRAPH_TOTALS] = DESC_F64,
-        [GRAPH_IN_PTR] = DESC_I64, [GRAPH_OUT_PTR] = DESC_I64,
+        [GRAPH_IN_PTR] = DESC_I64, [GRAPH_OUT_PTR] = DESC_I64, [GRAPH_IN_IDENTITY] = DESC_I64,
     };
     return of[which];
 }
@@ -183,6 +183,11 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
         if (b->index >= p->n_pairs)
             return bad(c, "buffer %u is of an unknown pair structure", i);
         type = b->kind == BUF_PAIR_ROW || b->kind == BUF_PAIR_IDX ? DESC_I32 : DESC_I64;
+        break;
+    case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT:
+        if (b->index >= c->l->n_inputs || b->rows.kind != ROWS_EDGES)
+            return bad(c, "buffer %u gives rows of an unknown edge input", i);
+        type = DESC_I64;
         break;
     default:
         return bad(c, "buffer %u is of an unknown kind", i);

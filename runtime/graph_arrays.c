@@ -24,7 +24,7 @@ static mp_status build_sources(mp_graph *g, mp_graph_array which)
         return graph_out_degrees(g, &degrees);
     case GRAPH_DST_GRAPH: case GRAPH_SRC_GRAPH: case GRAPH_NUM_NODES: case GRAPH_NUM_EDGES:
         return graph_batches(g, &batch);
-    case GRAPH_TOTALS: case GRAPH_N_ARRAYS:
+    case GRAPH_TOTALS: case GRAPH_IN_IDENTITY: case GRAPH_N_ARRAYS:
         break;
     }
     return MP_OK;
@@ -99,6 +99,7 @@ static const void *make(mp_graph *g, mp_graph_array which)
     case GRAPH_NUM_NODES: return sizes(g, g->batch.node_ptr);
     case GRAPH_NUM_EDGES: return sizes(g, g->batch.edge_ptr);
     case GRAPH_TOTALS: return totals(g);
+    case GRAPH_IN_IDENTITY: return wide_positions(g, (graph_positions){ 0 });
     case GRAPH_N_ARRAYS: break;
     }
     return NULL;

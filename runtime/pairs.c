@@ -30,6 +30,7 @@ static bool asked_by_index(const desc_program *d, uint32_t i)
 static mp_status find_places(prepared *p, pair_state *s)
 {
     const desc_buffer *b = &p->program->buffers[s->desc->index_buffer];
+    bool in_walk = b->walk_order || p->in_walk[s->desc->index_buffer];
     const graph_rows *rows;
     s->place = s->name = (graph_positions){ 0 };
     if (b->rows.kind != ROWS_EDGES)
@@ -37,13 +38,13 @@ static mp_status find_places(prepared *p, pair_state *s)
     if (s->desc->base.kind == FIBER_OUT) {
         mp_status st = graph_out(p->graph, &rows);
         if (!st) {
-            s->place = b->walk_order ? rows->pos : rows->eid;
+            s->place = in_walk ? rows->pos : rows->eid;
             s->name = rows->pos;
         }
         return st;
     }
     mp_status st = graph_in(p->graph, &rows);
-    if (!st && !b->walk_order)
+    if (!st && !in_walk)
         s->place = rows->eid;
     return st;
 }
@@ -92,7 +93,8 @@ static void set_buffers(prepared *p, uint32_t i)
         case BUF_PAIR_MEMBER: p->base[k] = s->index.order; break;
         case BUF_PAIR_OF: p->base[k] = s->index.pair_of; break;
         case BUF_PAIR_BY_INDEX: p->base[k] = s->by_order; break;
-        case BUF_INPUT: case BUF_OUTPUT: case BUF_WORK: case BUF_GRAPH: break;
+        case BUF_INPUT: case BUF_OUTPUT: case BUF_WORK: case BUF_GRAPH:
+        case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: break;
         }
         p->now[k] = p->base[k];
     }

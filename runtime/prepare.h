@@ -69,6 +69,7 @@ struct prepared {
     pair_state *pairs;
     feed *feeds;
     drain *drains;
+    bool *in_walk;                  /* by buffer: an edge input whose rows are in walk order */
     uint32_t n_feeds, n_drains;
     size_t states_at, scratch_at, scratch_stride, workspace_bytes;
     void *own;                      /* workspace, where the caller gave none */

@@ -55,6 +55,37 @@ static bool is_identity(graph_positions p)
     return !p.i32 && !p.i64;
 }
 
+/* Do the kernels take an edge input in either order, reading the rows' places from a buffer? */
+static bool either_order(const prepared *p, const desc_buffer *b)
+{
+    for (uint32_t k = 0; b->kind == BUF_INPUT && b->rows.kind == ROWS_EDGES && k < p->program->n_buffers; k++) {
+        const desc_buffer *r = &p->program->buffers[k];
+        if ((r->kind == BUF_EDGE_ROW || r->kind == BUF_EDGE_ROW_OUT) && r->index == b->index)
+            return true;
+    }
+    return false;
+}
+
+/* The order in which such an input is read. What never changes is put in walk order once, where its rows are short: a
+ * few bytes each from all over memory cost a walk more than the rows of its nodes; long rows cost hardly more. */
+static mp_status choose_order(prepared *p, uint32_t k, const binding *t, bool constant, row_order *out)
+{
+    enum { SHORT_ROW = 64 };            /* bytes */
+    const graph_rows *in;
+    mp_status st = graph_in(p->graph, &in);
+    if (st)
+        return st;
+    p->eid = in->eid;
+    bool walk = t->flags & MP_WALK_ORDER;
+    int64_t n = p->graph->n_edges;
+    if (!walk && constant && !is_identity(in->eid) && n && p->bytes[k] / (size_t)n <= SHORT_ROW) {
+        *out = ORDER_TO_WALK;
+        walk = true;
+    }
+    p->in_walk[k] = walk;
+    return MP_OK;
+}
+
 /* From the tensor's order to the buffer's. */
 static mp_status order_between(prepared *p, const desc_buffer *b, const binding *t, row_order *out)
 {
@@ -94,7 +125,7 @@ static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
         return layer_error(layer, MP_USAGE, "%s is not bound", name);
     feed f = { .buffer = k, .input = b->index, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
     f.convert = !t->copy && (t->type != type_of_elem(b->type) || !t->compact);
-    mp_status st = order_between(p, b, t, &f.order);
+    mp_status st = either_order(p, b) ? choose_order(p, k, t, f.once, &f.order) : order_between(p, b, t, &f.order);
     if (st)
         return st;
     p->base[k] = direct(t);
@@ -240,6 +271,21 @@ void tensors_drain(mp_layer *layer, prepared *p)
     }
 }
 
+/* Where the rows of an edge input stand, by position of the walk. */
+static mp_status edge_rows(prepared *p, uint32_t k)
+{
+    const desc_buffer *b = &p->program->buffers[k];
+    bool walk = false;
+    for (uint32_t i = 0; i < p->program->n_buffers; i++)
+        if (p->program->buffers[i].kind == BUF_INPUT && p->program->buffers[i].index == b->index)
+            walk = p->in_walk[i];
+    mp_graph_array which = b->kind == BUF_EDGE_ROW ? walk ? GRAPH_IN_IDENTITY : GRAPH_IN_EID : walk ? GRAPH_OUT_POS : GRAPH_OUT_EID;
+    const void *array;
+    mp_status st = graph_array(p->graph, which, &array);
+    p->base[k] = (void *)(uintptr_t)array;
+    return st;
+}
+
 /* ---- All of them ------------------------------------------------------------------------------------------------ */
 
 mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems, const int64_t *out_elems)
@@ -259,6 +305,9 @@ mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems,
             return layer_error(layer, MP_INVALID, "%s is too large", b->name);
         st = input ? prepare_input(layer, p, k) : prepare_output(layer, p, k);
     }
+    for (uint32_t k = 0; k < d->n_buffers && !st; k++)
+        if (d->buffers[k].kind == BUF_EDGE_ROW || d->buffers[k].kind == BUF_EDGE_ROW_OUT)
+            st = edge_rows(p, k);
     if (!st)
         tensors_feed(layer, p, true);
     return st;

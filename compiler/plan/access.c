@@ -67,6 +67,7 @@ static const struct { ktype type; uint32_t rows; const char *name; } graph_array
     [GRAPH_NUM_NODES] = {KT_F64, ROWS_GRAPHS, "num_nodes"},
     [GRAPH_NUM_EDGES] = {KT_F64, ROWS_GRAPHS, "num_edges"},
     [GRAPH_TOTALS] = {KT_F64, ROWS_ONE, "totals"},
+    [GRAPH_IN_IDENTITY] = {KT_I64, ROWS_EDGES, "in.identity"},
     [GRAPH_IN_PTR] = {KT_I64, ROWS_DST, "in.ptr"},
     [GRAPH_OUT_PTR] = {KT_I64, ROWS_SRC, "out.ptr"},
 };
@@ -99,6 +100,11 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
         b.type = KT_I32;
         b.rows = (mp_rows){ROWS_PAIRS, index};
         b.name = kind == BUF_PAIR_ROW ? "pair.row" : "pair.index";
+        break;
+    case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT:
+        b.type = KT_I64;
+        b.rows = (mp_rows){ROWS_EDGES, 0};
+        b.name = "edge.row";
         break;
     case BUF_PAIR_MEMBER: case BUF_PAIR_OF: case BUF_PAIR_BY_INDEX:
         b.type = KT_I64;

@@ -51,7 +51,8 @@ static void print_buffer(const kplan *p, uint32_t i, buf *out)
     const kbuffer *b = &p->buffers[i];
     static const char *const kinds[] = {[BUF_INPUT] = "in", [BUF_OUTPUT] = "out", [BUF_WORK] = "work", [BUF_GRAPH] = "graph",
                                         [BUF_PAIR_ROW] = "pair_row", [BUF_PAIR_IDX] = "pair_index", [BUF_PAIR_MEMBER] = "pair_member",
-                                        [BUF_PAIR_OF] = "pair_of", [BUF_PAIR_BY_INDEX] = "pair_by_index"};
+                                        [BUF_PAIR_OF] = "pair_of", [BUF_PAIR_BY_INDEX] = "pair_by_index", [BUF_EDGE_ROW] = "edge_row",
+                                        [BUF_EDGE_ROW_OUT] = "edge_row_out"};
     if (b->kind == BUF_GRAPH && b->index < GRAPH_N_ARRAYS)
         buf_puts(out, graph_names[b->index]);
     else if (b->name)
@@ -353,7 +354,7 @@ void plan_print(const kplan *p, buf *out)
 {
     static const char *const kinds[] = {[BUF_INPUT] = "input", [BUF_OUTPUT] = "output", [BUF_WORK] = "work", [BUF_GRAPH] = "graph",
                                         [BUF_PAIR_ROW] = "pairs", [BUF_PAIR_IDX] = "pairs", [BUF_PAIR_MEMBER] = "pairs",
-                                        [BUF_PAIR_OF] = "pairs", [BUF_PAIR_BY_INDEX] = "pairs"};
+                                        [BUF_PAIR_OF] = "pairs", [BUF_PAIR_BY_INDEX] = "pairs", [BUF_EDGE_ROW] = "graph", [BUF_EDGE_ROW_OUT] = "graph"};
     buf_printf(out, "plan %s\n", p->layer->name ? p->layer->name : "?");
     for (uint32_t i = 0; i < p->n_buffers; i++) {
         const kbuffer *b = &p->buffers[i];

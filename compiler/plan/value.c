@@ -218,6 +218,14 @@ static kx view_value(body *b, ir_val v, spot w, const kx *idx, value_fn *f, bool
     }
 }
 
+/* Where the rows of an edge array of the caller's stand. An input may have been put in walk order by the runtime. */
+static uint32_t edge_row_buffer(body *b, const kbuffer *u, bool out)
+{
+    if (u->kind == BUF_INPUT)
+        return buffer_of(b->pl, out ? BUF_EDGE_ROW_OUT : BUF_EDGE_ROW, u->index);
+    return buffer_of(b->pl, BUF_GRAPH, out ? GRAPH_OUT_EID : GRAPH_IN_EID);
+}
+
 /* Row of a stored value in its buffer. Edge arrays of the caller stand in the order of the edge list. */
 static kx buffer_row(body *b, uint32_t buffer, spot w)
 {
@@ -226,8 +234,8 @@ static kx buffer_row(body *b, uint32_t buffer, spot w)
         return kx_int(b->p, 0);
     if (u->rows.kind == ROWS_EDGES && !u->walk_order) {
         if (w.at == AT_MEMBER && b->kp->fiber.kind == FIBER_OUT)
-            return kx_iload(b->p, buffer_of(b->pl, BUF_GRAPH, GRAPH_OUT_EID), kx_member(b->p));
-        return kx_iload(b->p, buffer_of(b->pl, BUF_GRAPH, GRAPH_IN_EID), w.row);
+            return kx_iload(b->p, edge_row_buffer(b, u, true), kx_member(b->p));
+        return kx_iload(b->p, edge_row_buffer(b, u, false), w.row);
     }
     return w.row;
 }
