@@ -209,8 +209,10 @@ pass_cost cost_value(cost_model *m, ir_val v)
         break;
     }
     }
-    if (!n->dom.i && n->rank > 1 && (ir_ops[n->op].cls == CLS_EW || ir_ops[n->op].cls == CLS_CONTRACT))
-        c.ns += COST_LAUNCH;                    /* a weight computed first is a kernel of its own */
+    if (!n->dom.i && n->rank && n->op == OP_EINSUM)
+        c.ns = COST_WEIGHT + c.flops * COST_WEIGHT_FLOP;
+    else if (!n->dom.i && n->rank > 1 && ir_ops[n->op].cls == CLS_EW)
+        c.ns = COST_WEIGHT;
     double steps = steps_around(m, n->region);
     return (pass_cost){c.flops * steps, c.bytes * steps, c.ns * steps};
 }

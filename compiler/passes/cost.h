@@ -31,7 +31,11 @@ cost_model cost_model_make(const ir_layer *l, const pass_options *options);
 #define COST_OWN       (1.0 / 1000)
 #define COST_TABLE     (1.0 / 400)
 #define COST_STREAM    (1.0 / 22)
-#define COST_LAUNCH    20000.0     /* a kernel that computes a weight from weights */
+
+/* A weight computed from weights, each call, before all else: a kernel, and a flop of it. Dear, so that it pays on graphs
+ * twenty times smaller, too. */
+#define COST_WEIGHT      200000.0
+#define COST_WEIGHT_FLOP (1.0 / 5)
 
 /* Numbers as an element-wise operation pays for them: a vector is the least. */
 static inline double cost_lanes(double elems) { return elems < 8 ? 8 : elems; }

@@ -79,7 +79,7 @@ static double merge_cost(const order_problem *p, const state *s, const order_fac
     if (a->inverse != b->inverse)
         ns += rows * cost_lanes(elements(p, all)) * 4 * COST_EW * steps;
     if (home == HOME_UNIT && elements(p, all) > 1)
-        ns += COST_LAUNCH;
+        return ns + COST_WEIGHT + (all == result ? 0 : 2 * elements(p, all) * COST_WEIGHT_FLOP);
     if (all == result)
         return ns + rows * cost_lanes(elements(p, all)) * COST_EW * steps;
     bool kind = is_kind(p, s, a->home) || is_kind(p, s, b->home), unit = a->home == HOME_UNIT || b->home == HOME_UNIT;

@@ -207,10 +207,10 @@ static term divided(ir_layer *l, const term *x, const term *y, ir_op op)
     return r;
 }
 
-static term multiplied(ir_layer *l, const factor *a, const factor *b, letters need)
+static term multiplied(ir_layer *l, const factor *a, const factor *b, letters need, letters out)
 {
     if (!a->inverse && !b->inverse)
-        return term_contract(l, &a->t, &b->t, need);
+        return term_contract_to(l, &a->t, &b->t, need, out);
     if (a->inverse && b->inverse)
         return divided(l, &a->t, &b->t, OP_MUL);
     term t = a->inverse ? divided(l, &b->t, &a->t, OP_DIV) : divided(l, &a->t, &b->t, OP_DIV);
@@ -252,7 +252,7 @@ static bool merge(maker *m, const order_step *s)
     }
     if ((x.wild || y.wild) && (x.tainted || y.tainted))
         return false;
-    factor made = {.t = multiplied(l, &x, &y, need), .inverse = x.inverse && y.inverse, .summed = x.summed || y.summed,
+    factor made = {.t = multiplied(l, &x, &y, need, p->out), .inverse = x.inverse && y.inverse, .summed = x.summed || y.summed,
                    .wild = x.wild || y.wild, .tainted = x.tainted || y.tainted, .outside = x.outside && y.outside};
     if (made.wild && made.summed) {             /* nothing is summed where there are no members */
         made.t.v = where_members(l, m->guard, made.t.v, 0);

@@ -77,7 +77,18 @@ bool term_fits(letters a, letters b, letters keep)
     return bits((a | b) & keep) <= IR_MAX_RANK && bits(a | b) <= 2 * IR_MAX_RANK;
 }
 
+static bool comes_after(uint8_t a, uint8_t b, letters last)
+{
+    bool a_last = last >> a & 1, b_last = last >> b & 1;
+    return a_last != b_last ? a_last : a_last ? a > b : a < b;
+}
+
 term term_contract(ir_layer *l, const term *x, const term *y, letters keep)
+{
+    return term_contract_to(l, x, y, keep, 0);
+}
+
+term term_contract_to(ir_layer *l, const term *x, const term *y, letters keep, letters last)
 {
     letters both = term_letters(x) & term_letters(y);
     term a = term_sum(l, x, keep | both), b = term_sum(l, y, keep | both), r = {0};
@@ -98,6 +109,12 @@ term term_contract(ir_layer *l, const term *x, const term *y, letters keep)
             e.out[e.nout++] = t->at[k];
         }
     }
+    for (uint32_t k = 1; last && k < e.nout; k++)
+        for (uint32_t j = k; j > 0 && comes_after(e.out[j - 1], e.out[j], last); j--) {
+            uint8_t t = e.out[j];
+            e.out[j] = e.out[j - 1];
+            e.out[j - 1] = t;
+        }
     r.v = ir_contract(l, a.v, b.v, &e);
     r.n = e.nout;
     memcpy(r.at, e.out, e.nout);

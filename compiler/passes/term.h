@@ -27,7 +27,10 @@ term term_of_operand(ir_layer *l, ir_val v, const uint8_t *names, uint32_t n);
 /* The operands of an einsum whose result has the letters `names`; summed letters get numbers from *next on. */
 void term_of_einsum(ir_layer *l, ir_val v, const uint8_t *names, uint8_t *next, term *a, term *b);
 
-/* The product of both, summed over the letters that are not in `keep`; axes in the order of a's, then b's letters. */
+/* The product of both, summed over the letters that are not in `keep`; axes in the order of a's, then b's letters. The second
+ * puts the letters in `last` at the end in their order, the others before them in reverse: x @ U @ V, whose letters are counted
+ * from the result inwards, has U @ V with the rows of U and the columns of V. */
+term term_contract_to(ir_layer *l, const term *a, const term *b, letters keep, letters last);
 term term_contract(ir_layer *l, const term *a, const term *b, letters keep);
 term term_sum(ir_layer *l, const term *t, letters keep);    /* summed over the letters not in `keep` */
 /* Can the two be contracted without an operand or result of too many axes? */
