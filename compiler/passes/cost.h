@@ -33,9 +33,9 @@ cost_model cost_model_make(const ir_layer *l, const pass_options *options);
 #define COST_STREAM    (1.0 / 22)
 
 /* A weight computed from weights, each call, before all else: a kernel, and a flop of it. Dear, so that it pays on graphs
- * twenty times smaller, too. */
+ * thirty times smaller, too. */
 #define COST_WEIGHT      200000.0
-#define COST_WEIGHT_FLOP (1.0 / 5)
+#define COST_WEIGHT_FLOP (1.0 / 3)
 
 /* Numbers as an element-wise operation pays for them: a vector is the least. */
 static inline double cost_lanes(double elems) { return elems < 8 ? 8 : elems; }
