@@ -53,6 +53,13 @@ static uint8_t home_of(rewriter *r, homes *h, const factor *f, bool divides)
     return home_id(h, along);
 }
 
+/* The map to the side of a node that edges are sorted by. */
+static ir_val sorted_side(ir_layer *l, ir_val node)
+{
+    ir_op op = op_of(l, node);
+    return op == OP_MAP_DST_SRC ? ir_map_dst(l) : op == OP_MAP_SRC_DST ? ir_map_src(l) : node;
+}
+
 /* Pairs of a node and a kind: homes of what depends on both. */
 static void add_pairs(rewriter *r, homes *h)
 {
@@ -63,11 +70,7 @@ static void add_pairs(rewriter *r, homes *h)
             ir_val kind = h->map[i], node = h->map[j];
             if (!is_kind_map(l, kind) || !is_node_map(l, node) || h->n == ORDER_HOMES)
                 continue;
-            if (op_of(l, node) == OP_MAP_DST_SRC)       /* the side that the edges are sorted by */
-                node = ir_map_dst(l);
-            else if (op_of(l, node) == OP_MAP_SRC_DST)
-                node = ir_map_src(l);
-            home_id(h, ir_map_pair(l, arg_of(l, kind, 0), node));
+            home_id(h, ir_map_pair(l, arg_of(l, kind, 0), sorted_side(l, node)));
         }
     }
 }
@@ -102,13 +105,14 @@ static void add_ways(rewriter *r, const product *p, homes *h, order_problem *q)
             return;
     uint32_t n = h->n;
     for (uint32_t k = 2; k < n; k++) {
-        ir_val g = h->map[k];
-        if (ir_same(g, p->map) || !ir_map_total(l, g))
+        ir_val g = sorted_side(l, h->map[k]);
+        bool plain = op_of(l, g) == OP_MAP_DST || op_of(l, g) == OP_MAP_SRC || op_of(l, g) == OP_MAP_GRAPH || op_of(l, g) == OP_MAP_INDEX;
+        if (!plain || ir_same(g, p->map) || !ir_map_total(l, g))
             continue;
         if (is_kind_map(l, g) && is_node_map(l, p->map) && op_of(l, p->map) != OP_MAP_PREFIX) {
             ir_val pair = ir_map_pair(l, arg_of(l, g, 0), p->map);
             add_way(r, p, h, q, pair, ir_map_first(l, pair));
-        } else if (m == OP_MAP_UNIT && op_of(l, g) != OP_MAP_PAIR) {
+        } else if (m == OP_MAP_UNIT) {
             add_way(r, p, h, q, g, ir_map_unit(l, ir_cod(l, g)));
         } else if (m == OP_MAP_GRAPH && is_node_map(l, g)) {
             add_way(r, p, h, q, g, ir_map_graph(l, ir_cod(l, g)));
