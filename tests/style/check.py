@@ -3,7 +3,8 @@
 
   - includes follow the arrow of the stages (a stage includes itself and the stages before it);
   - no source file has more than 1,000 lines;
-  - relative links of the documents lead somewhere, and the files and functions that they name exist.
+  - relative links of the documents lead somewhere, and the files and functions that they name exist;
+  - the reference of the language mentions every function, that of the command line every option.
 
     check.py ROOT
 """
@@ -87,6 +88,16 @@ def check_document(root, path, text):
             yield f"{path}: names {function} of {file}, which has none"
 
 
+def check_mentioned(root, table, pattern, document):
+    """Every row of a table is mentioned, as code, in the document."""
+    if not os.path.exists(os.path.join(root, table)) or not os.path.exists(os.path.join(root, document)):
+        return
+    code = " ".join(re.findall(r"`([^`]*)`|^```.*?^```", read(root, document), re.M | re.S))
+    for name in dict.fromkeys(re.findall(pattern, read(root, table), re.M)):
+        if not re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", code):
+            yield f"{document}: says nothing of {name} ({table})"
+
+
 def main():
     root = sys.argv[1]
     wrong = []
@@ -97,6 +108,8 @@ def main():
             text = read(root, path)
             wrong += check_size(path, text)
             wrong += check_includes(root, path, text)
+    wrong += check_mentioned(root, "compiler/sema/functions.def", r'^FN\(\w+, +(?!OP)\w+, .*"(\w+)"\)$', "docs/language.md")
+    wrong += check_mentioned(root, "compiler/driver/options.def", r'^OPTION\(\w+, +"([^"]+)"', "docs/commands.md")
     print("\n".join(wrong) if wrong else "style: nothing to say")
     return 1 if wrong else 0
 
