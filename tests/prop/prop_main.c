@@ -1,0 +1,209 @@
+/* Random programs against the interpreter:
+ *
+ *     prop [options]
+ *
+ *     --seed S          the first program (default 1)
+ *     --count N         how many (default 1)
+ *     --jobs J          processes (default 1)
+ *     --passes          compare the IR before and after the passes only
+ *     --plan            and plan, but make no code
+ *     --all             every variant of code, instead of two for each program
+ *     --require N       fail unless each row of the table, domain, by and per occurred N times
+ *     --print           print the program and its graphs, do nothing else
+ *     --keep-going      go on after failures (up to 20)
+ *     --no-shrink
+ *
+ * Workers are processes: one that dies is a finding like any other. What fails is made smaller, and printed with
+ * the command that repeats it. Exit status 0; 1 when something differs, or too much was left out.
+ */
+#include "tests/prop/gen.h"
+#include "tests/prop/shrink.h"
+#include "tests/prop/trial.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_JOBS = 64, MAX_FAILURES = 20, SECONDS = 60 };
+
+typedef struct options {
+    uint64_t seed, count;
+    int jobs, require;
+    unsigned what;
+    bool print, keep_going, shrink;
+    const char *self;
+} options;
+
+/* Shared by a worker and the process that watches it. */
+typedef struct board {
+    uint64_t now;                       /* the program it is at */
+    uint64_t verdicts[V_N];
+    uint64_t ops[OP_N], features[FEATURES];
+    int failed;                         /* of the last program: verdict + 1; the watcher takes it from here */
+    char text[4000];
+} board;
+
+static bool parse_options(int argc, char **argv, options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (!strcmp(argv[i], "--seed") && more) o->seed = strtoull(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--count") && more) o->count = strtoull(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--jobs") && more) o->jobs = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--require") && more) o->require = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--passes")) o->what = 0;
+        else if (!strcmp(argv[i], "--plan")) o->what = TRIAL_PLAN;
+        else if (!strcmp(argv[i], "--all")) o->what |= TRIAL_ALL_VARIANTS;
+        else if (!strcmp(argv[i], "--print")) o->print = true;
+        else if (!strcmp(argv[i], "--keep-going")) o->keep_going = true;
+        else if (!strcmp(argv[i], "--no-shrink")) o->shrink = false;
+        else return false;
+    }
+    return o->jobs >= 1 && o->jobs <= MAX_JOBS;
+}
+
+static void work(const options *o, board *b, uint64_t first, uint64_t step)
+{
+    for (b->now = first; b->now < o->seed + o->count; b->now += step) {
+        arena *mem = arena_new(0);
+        buf text = buf_make(NULL), out = buf_make(NULL);
+        trial t = {.what = o->what};
+        coverage c = {{0}, {0}};
+        gprogram *p = gen_program(mem, b->now);
+        gen_print(p, &text);
+        trial_choose(&t, b->now);
+        trial_of_program(&t, p, buf_text(&text));
+        alarm(SECONDS);
+        verdict v = trial_run(&t, &c, &out);
+        alarm(0);
+        b->verdicts[v]++;
+        for (int i = 0; i < OP_N; i++)
+            b->ops[i] += c.op[i];
+        for (int i = 0; i < FEATURES; i++)
+            b->features[i] += c.feature[i];
+        arena_free(mem);
+        buf_free(&text);
+        if (v > V_LEFT_OUT) {
+            snprintf(b->text, sizeof b->text, "%s", buf_text(&out));
+            b->failed = (int)v + 1;
+            _exit(0);
+        }
+        buf_free(&out);
+    }
+    _exit(0);
+}
+
+/* ---- failures ---- */
+
+static void report(const options *o, uint64_t seed, verdict v, const char *text)
+{
+    printf("\n==== program %llu: %s\n%s", (unsigned long long)seed, verdict_name[v], text);
+    fflush(stdout);
+    if (o->shrink) {
+        buf out = buf_make(NULL);
+        shrink_failure(seed, o->what, v, &out);
+        fputs(buf_text(&out), stdout);
+        buf_free(&out);
+    }
+    printf("repeat: %s --seed %llu%s\n", o->self, (unsigned long long)seed,
+           o->what & TRIAL_CODE ? (o->what & TRIAL_ALL_VARIANTS ? " --all" : "") : o->what ? " --plan" : " --passes");
+    fflush(stdout);
+}
+
+/* ---- the table ---- */
+
+static bool table(const options *o, const board *sum)
+{
+    bool enough = true;
+    uint64_t all = 0;
+    for (int v = 0; v < V_N; v++)
+        all += sum->verdicts[v];
+    printf("\n%llu programs:", (unsigned long long)all);
+    for (int v = 0; v < V_N; v++)
+        if (sum->verdicts[v])
+            printf(" %llu %s", (unsigned long long)sum->verdicts[v], verdict_name[v]);
+    printf("\n\nprograms with each operation, before or after the passes:\n");
+    for (int i = 0, n = 0; i < OP_N; i++) {
+        printf("%-14s%6llu%s", ir_ops[i].text, (unsigned long long)sum->ops[i], ++n % 5 ? "  " : "\n");
+        enough = enough && sum->ops[i] >= (uint64_t)o->require;
+    }
+    printf("\n\nand with:\n");
+    for (int i = 0; feature_name[i]; i++) {
+        printf("%-14s%6llu%s", feature_name[i], (unsigned long long)sum->features[i], (i + 1) % 5 ? "  " : "\n");
+        enough = enough && sum->features[i] >= (uint64_t)o->require;
+    }
+    printf("\n");
+    if (!enough)
+        printf("some occurred fewer than %d times\n", o->require);
+    if (sum->verdicts[V_LEFT_OUT] * 20 > all) {
+        printf("more than 5 %% were left out\n");
+        enough = false;
+    }
+    return enough;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .self = argv[0]};
+    if (!parse_options(argc, argv, &o)) {
+        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink]\n");
+        return 2;
+    }
+    if (o.print) {
+        arena *mem = arena_new(0);
+        buf text = buf_make(NULL);
+        gen_print(gen_program(mem, o.seed), &text);
+        fputs(buf_text(&text), stdout);
+        return 0;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    board *boards = mmap(NULL, sizeof *boards * MAX_JOBS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pids[MAX_JOBS];
+    uint64_t next[MAX_JOBS];
+    int running = 0, failures = 0;
+    for (int j = 0; j < o.jobs; j++, running++) {
+        next[j] = o.seed + (uint64_t)j;
+        if (!(pids[j] = fork()))
+            work(&o, &boards[j], next[j], (uint64_t)o.jobs);
+    }
+    while (running) {
+        int status;
+        pid_t pid = wait(&status);
+        int j = 0;
+        while (j < o.jobs && pids[j] != pid)
+            j++;
+        if (j == o.jobs)
+            break;
+        running--;
+        board *b = &boards[j];
+        bool died = !WIFEXITED(status) || WEXITSTATUS(status);
+        if (!died && !b->failed)
+            continue;
+        failures++;
+        char why[100];
+        snprintf(why, sizeof why, died && WIFSIGNALED(status) ? "signal %d\n" : "exit status %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        if (died)
+            b->verdicts[V_CRASH]++;
+        report(&o, b->now, died ? V_CRASH : (verdict)(b->failed - 1), died ? why : b->text);
+        b->failed = 0;
+        next[j] = b->now + (uint64_t)o.jobs;
+        if (o.keep_going && failures < MAX_FAILURES && next[j] < o.seed + o.count) {
+            running++;
+            if (!(pids[j] = fork()))
+                work(&o, b, next[j], (uint64_t)o.jobs);
+        }
+    }
+    board sum = {0};
+    for (int j = 0; j < o.jobs; j++) {
+        for (int i = 0; i < V_N; i++) sum.verdicts[i] += boards[j].verdicts[i];
+        for (int i = 0; i < OP_N; i++) sum.ops[i] += boards[j].ops[i];
+        for (int i = 0; i < FEATURES; i++) sum.features[i] += boards[j].features[i];
+    }
+    bool fine = table(&o, &sum);
+    return fine && !failures ? 0 : 1;
+}
