@@ -285,6 +285,11 @@ static void run_loop_value(run *x, ir_val v, uint64_t pass)
 
 /* ---- values ---- */
 
+static bool adds_or_multiplies(unsigned op)
+{
+    return op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_EINSUM || op == OP_RSUM || op == OP_AGG_SUM || op == OP_AGG_VAR || op == OP_AGG_SOFTSUM;
+}
+
 static void run_value(run *x, ir_val v, uint64_t pass)
 {
     const ir_node *n = node_of(x, v);
@@ -322,6 +327,9 @@ static void run_value(run *x, ir_val v, uint64_t pass)
     case CLS_MAP:
     case CLS_LOOP: break;
     }
+    for (int64_t i = 0; x->call->poison && adds_or_multiplies(n->op) && i < total; i++)
+        if (isinf(out[i]))
+            out[i] = NAN;
 }
 
 /* Calls itself through run_loop, as deep as loops nest. */

@@ -29,6 +29,8 @@ typedef struct interp_call {
     bool training;
     uint64_t seed;
     bool round;                         /* round each floating result to its type, and sums at each addition */
+    bool poison;                        /* an infinite sum or product is NaN: what is NaN then hangs on infinities,
+                                           where the order of work may decide between infinity and NaN */
 } interp_call;
 
 typedef struct interp_report {          /* of a loop; of a nested one its last run */

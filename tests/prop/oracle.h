@@ -2,7 +2,8 @@
  *
  * A program is left out only when the interpreter itself is not sure of it: when its own result moves by more than
  * a hundredth of an array's scale under inputs changed by 1e-6 (relative), that is when errors of rounding
- * grow ten-thousandfold, so that 1e-9 cannot be asked for; or when a NaN that may be missing decides a comparison.
+ * grow ten-thousandfold, so that 1e-9 cannot be asked for; or when an infinity that went through a sum or product decides a comparison. Elements
+ * that hang on such infinities are not compared: what is exact is which elements those are.
  */
 #ifndef MPC_TESTS_PROP_ORACLE_H
 #define MPC_TESTS_PROP_ORACLE_H
@@ -38,8 +39,9 @@ typedef struct oracle {
     const situation *at;
     interp_data *inputs;
     interp_result result;
+    interp_result poisoned;             /* with infinite sums and products as NaN, when there are infinities */
     bool infinite;                      /* an infinity among inputs and values */
-    bool nan_decides;                   /* a NaN is compared with something */
+    bool nan_decides;                   /* a NaN of `poisoned` is compared with something */
 } oracle;
 
 /* False: the layer does not run on this graph; o->result.why says why. */
