@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { MAX_TRIES = 96, MAX_WORK = 150000, MAX_DEPTH = 12 };
+enum { MAX_TRIES = 96, MAX_WORK = 60000, MAX_DEPTH = 12 };
 
 /* ---- a product before the sum, or into the terms of what it multiplies ---- */
 
@@ -81,6 +81,19 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     return here(p, a);
 }
 
+/* A letter of a that is summed, but is not in w: a term that is repeated along it counts as often as it is long,
+ * and taken apart it would count once. */
+static bool sums_alone(const pushing *p)
+{
+    letters w = 0;
+    for (uint32_t k = 0; k < ir_at(p->l, p->w)->rank; k++)
+        w |= (letters)1 << p->names_w[k];
+    for (uint32_t k = 0; k < p->na; k++)
+        if (!((p->keep | w) >> p->names_a[k] & 1))
+            return true;
+    return false;
+}
+
 static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
 {
     ir_layer *l = r->l;
@@ -97,6 +110,8 @@ static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
         memcpy(p.out, e.out, sizeof p.out);
         for (uint32_t j = 0; j < e.nout; j++)
             p.keep |= (letters)1 << e.out[j];
+        if (sums_alone(&p))
+            continue;
         ir_val w = push_into(&p, a, 0);
         if (into_sums ? !p.met_sum : !p.met_terms)
             continue;
@@ -118,9 +133,11 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
         return v;
     for (uint32_t k = 0; k < p.n; k++) {
         sum_of s;
-        ir_val atom = p.f[k].atom;
-        if (op_of(l, atom) == OP_GATHER && rw_uses(r, atom) == 1)
+        ir_val atom = p.f[k].atom, along = {0};
+        if (op_of(l, atom) == OP_GATHER && rw_uses(r, atom) == 1) {
+            along = arg_of(l, atom, 1);
             atom = arg_of(l, atom, 0);
+        }
         if (p.f[k].inverse || p.f[k].outside || (op_of(l, atom) != OP_ADD && op_of(l, atom) != OP_SUB) || rw_uses(r, atom) > 1 || !sum_take(r, atom, &s))
             continue;
         ir_val out[MAX_TERMS];
@@ -128,8 +145,8 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
             /* The term in the place of the factor: the same axes, gathered as it was. */
             ir_shape shape = ir_shape_of(l, atom), squeezed = ir_shape_of(l, p.f[k].t.v);
             ir_val x = ir_broadcast(l, s.at[j], dom_of(l, s.at[j]), &shape);
-            if (op_of(l, p.f[k].t.v) == OP_GATHER && !is_unit(l, x) && ir_dom_same(dom_of(l, x), dom_of(l, arg_of(l, p.f[k].t.v, 0))))
-                x = ir_gather(l, x, arg_of(l, p.f[k].t.v, 1));
+            if (ir_is(along) && !is_unit(l, x))
+                x = ir_gather(l, x, along);
             term all = {.v = ir_reshape(l, x, &squeezed), .n = p.f[k].t.n};
             memcpy(all.at, p.f[k].t.at, sizeof all.at);
             for (uint32_t i = 0; i < p.n; i++) {

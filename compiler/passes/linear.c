@@ -195,11 +195,24 @@ static double home_rows(rewriter *r, ir_val part, ir_val w)
     return rows;
 }
 
+/* A letter that is summed, but is not in w: a term that is repeated along it counts as often as it is long, and
+ * taken apart it would count once. */
+static bool sums_alone(const side *s)
+{
+    letters known = s->keep;
+    for (uint32_t k = 0; k < s->nw; k++)
+        known |= (letters)1 << s->names_w[k];
+    for (uint32_t k = 0; k < s->na; k++)
+        if (!(known >> s->names_a[k] & 1))
+            return true;
+    return false;
+}
+
 static ir_val split_sum(rewriter *r, ir_val v, const side *s)
 {
     ir_layer *l = r->l;
     sum_of terms;
-    if (!sum_take(r, s->a, &terms))
+    if (sums_alone(s) || !sum_take(r, s->a, &terms))
         return v;
     double after = 0, before = cost_rows(&r->model, dom_of(l, v));
     for (uint32_t k = 0; k < terms.n; k++)

@@ -74,7 +74,8 @@ static ir_val reduce_spread(ir_layer *l, ir_val v)
     return ir_spread(l, ir_reduce(l, op_of(l, v), p, axis - 1), pairs);
 }
 
-/* Does f(0, ...) = 0 hold where one operand is a spread, whatever the others are (infinities apart)? */
+/* Does f(0, ...) = 0 hold where one operand is a spread, whatever the others are? A weight counts as finite; what is NaN
+ * at a row stays so. */
 static bool keeps_zeros(const ir_layer *l, ir_val v, uint32_t n_spread)
 {
     const ir_node *n = ir_at(l, v);
@@ -85,6 +86,9 @@ static bool keeps_zeros(const ir_layer *l, ir_val v, uint32_t n_spread)
         return n_spread == 1 && op_of(l, n->args[0]) == OP_SPREAD && is_positive(l, n->args[1]);
     if (n_spread == n->nargs)
         return n->op == OP_ADD || n->op == OP_SUB || n->op == OP_MUL || n->op == OP_MAX || n->op == OP_MIN;
+    for (uint32_t k = 0; k < n->nargs; k++)
+        if (op_of(l, n->args[k]) != OP_SPREAD && !is_unit(l, bare(l, n->args[k])) && !is_finite(l, n->args[k]))
+            return false;
     return (flags & OPF_LIN0) && (flags & OPF_LIN1);
 }
 
@@ -143,7 +147,7 @@ static ir_val map_spread(ir_layer *l, ir_val v)
         if (op_of(l, a) != OP_SPREAD || ir_at(l, a)->rank != like.rank)
             continue;
         pairs = ir_is(pairs) ? pairs : arg_of(l, a, 1);
-        if (!ir_same(pairs, arg_of(l, a, 1)))
+        if (!ir_same(pairs, arg_of(l, a, 1)) || !dim_equal(l->dims, ir_at(l, a)->shape[0], like.shape[0]))
             return v;
         n_spread++;
     }

@@ -129,7 +129,7 @@ static gx *unary(gen *g, gctx c, gshape s, int fuel, bool must)
         {"(-$0)", 0, 0}, {"$0 ** 2", 5, 25}, {"$0 ** 3", 3, 27}, {"(abs($0) + 0.5) ** 1.7", 5, 18}, {"(abs($0) + 0.5) ** -1.5", 0, 3},
         {"clamp($0, -0.7, 0.9)", 0, 0.9}, {"maximum($0, 0.21)", 0, 0}, {"minimum($0, 0.33)", 0, 0}, {"(1 - $0)", 0, 0}, {"$0 / 3", 0, 0},
         {"2 * $0", 0, 0}, {"(abs($0) + 0.25) ** 0.5", 0, 4}, {"1 / (1 + exp(-$0))", 4, 1}, {"dropout($0, 0.3)", 0, 0}, {"stop_gradient($0)", 0, 0}};
-    static const char *const wild[] = {"log(abs($0))", "log(relu($0))", "1 / relu($0)", "rsqrt(relu($0))", "sqrt($0)", "log($0 - 0.5)"};
+    static const char *const wild[] = {"log(abs($0))", "log(relu($0))", "relu($0) ** -1", "rsqrt(relu($0))", "sqrt($0)", "log($0 - 0.5)"};
     enum { N = sizeof fns / sizeof *fns };
     if (g->wild && g_chance(g, 8)) {
         gx *x = g_expr(g, c, s, fuel - 1, must);
