@@ -8,6 +8,7 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/verify.h"
 #include "compiler/lower/lower.h"
+#include "compiler/parser/fmt.h"
 #include "compiler/plan/describe.h"
 #include "compiler/plan/plan_verify.h"
 
@@ -54,8 +55,9 @@ static compile_result guarded(compilation *c, stage_fn *f, void *ud)
     compile_result r;
     int why = setjmp(out);
     if (why) {
-        c->why = why == ARENA_LIMIT ? "the program needs more memory than a compilation may take" : "out of memory";
-        r = COMPILE_FAILED;
+        c->limit = why == ARENA_LIMIT;
+        c->why = c->limit ? "the program needs more memory than a compilation may take" : "out of memory";
+        r = c->limit ? COMPILE_LIMIT : COMPILE_FAILED;
     } else {
         r = f(c, ud);
     }
@@ -65,20 +67,29 @@ static compile_result guarded(compilation *c, stage_fn *f, void *ud)
 
 static compile_result verdict(const compilation *c)
 {
-    return c->why ? COMPILE_FAILED : diags_failed(c->diags) || (c->opt.warnings_are_errors && c->opt.warnings && c->diags->n_warnings) ? COMPILE_WRONG : COMPILE_OK;
+    bool wrong = diags_failed(c->diags) || (c->opt.warnings_are_errors && c->opt.warnings && c->diags->n_warnings);
+    return c->why ? c->limit ? COMPILE_LIMIT : COMPILE_FAILED : wrong ? COMPILE_WRONG : COMPILE_OK;
 }
 
-typedef struct text_in { const char *name, *text; size_t n; } text_in;
+typedef struct text_in { const char *name, *text; size_t n; buf *out; } text_in;
+
+static compile_result add_source(compilation *c, const text_in *t)
+{
+    c->source_hash = hash_bytes(t->text, t->n);
+    c->file = source_add(c->sources, t->name, t->text, t->n);
+    if (c->file != UINT32_MAX)
+        return COMPILE_OK;
+    c->why = "the file is too large";
+    c->limit = true;
+    return COMPILE_LIMIT;
+}
 
 static compile_result do_parse(compilation *c, void *ud)
 {
     const text_in *t = ud;
     double start = now_ms();
-    c->file = source_add(c->sources, t->name, t->text, t->n);
-    if (c->file == UINT32_MAX) {
-        c->why = "the file is too large";
-        return COMPILE_FAILED;
-    }
+    if (add_source(c, t) != COMPILE_OK)
+        return COMPILE_LIMIT;
     c->ast = parse_file(c->mem, c->names, c->diags, c->sources, c->file);
     c->ms_front += now_ms() - start;
     return verdict(c);
@@ -86,7 +97,20 @@ static compile_result do_parse(compilation *c, void *ud)
 
 compile_result compile_parse(compilation *c, const char *name, const char *text, size_t n)
 {
-    return guarded(c, do_parse, &(text_in){name, text, n});
+    return guarded(c, do_parse, &(text_in){name, text, n, NULL});
+}
+
+static compile_result do_format(compilation *c, void *ud)
+{
+    const text_in *t = ud;
+    if (add_source(c, t) != COMPILE_OK)
+        return COMPILE_LIMIT;
+    return fmt_file(c->mem, c->names, c->diags, c->sources, c->file, t->out) ? COMPILE_OK : COMPILE_WRONG;
+}
+
+compile_result compile_format(compilation *c, const char *name, const char *text, size_t n, buf *out)
+{
+    return guarded(c, do_format, &(text_in){name, text, n, out});
 }
 
 static compile_result do_check(compilation *c, void *ud)
@@ -95,6 +119,8 @@ static compile_result do_check(compilation *c, void *ud)
     double start = now_ms();
     c->sema = sema_check(c->mem, c->names, c->diags, c->ast, &(sem_options){.real = c->opt.real});
     sem_layer *only = NULL;
+    if (!c->opt.layer && c->opt.last_layer && c->sema->n_layers)
+        c->opt.layer = c->sema->layers[c->sema->n_layers - 1]->name;
     if (c->opt.layer && !(only = sem_find_layer(c->sema, c->opt.layer)) && !diags_failed(c->diags)) {
         diag *d = diag_error(c->diags, DIAG_NAME, (span){c->file, 0, 0}, "no layer '%s' in this file", c->opt.layer);
         if (c->sema->n_layers)
@@ -119,7 +145,28 @@ compile_result compile_check(compilation *c)
 {
     compile_result r = verdict(c);
     /* after syntax errors the checks still run: they report more; a tree that could not be made has nothing to check */
-    return r == COMPILE_FAILED ? r : c->sema ? r : guarded(c, do_check, NULL);
+    return r == COMPILE_FAILED || r == COMPILE_LIMIT ? r : c->sema ? r : guarded(c, do_check, NULL);
+}
+
+typedef struct values { const int64_t *dims; const double *reals; uint32_t n; } values;
+
+static compile_result do_define(compilation *c, void *ud)
+{
+    const values *v = ud;
+    sem_layer *l = sem_find_layer(c->sema, c->opt.layer);
+    for (uint32_t i = 0; l && i < l->n_statics && i < v->n; i++) {
+        const sem_static *s = &l->statics[i];
+        if (s->real)
+            sem_define(c->sema, l, s->name, arena_printf(c->mem, "%.17g", v->reals[i]), c->diags);
+        else if (v->dims[i] > 0)
+            sem_define(c->sema, l, s->name, arena_printf(c->mem, "%lld", (long long)v->dims[i]), c->diags);
+    }
+    return verdict(c);
+}
+
+compile_result compile_define(compilation *c, const int64_t *dims, const double *reals, uint32_t n)
+{
+    return guarded(c, do_define, &(values){dims, reals, n});
 }
 
 static compile_result do_lower(compilation *c, void *ud)
@@ -182,7 +229,8 @@ static compile_result do_plan(compilation *c, void *ud)
         ir_set_trap(l->ir, before);
         if (!l->plan) {
             c->why = arena_printf(c->mem, "layer '%s' cannot be planned: %s", l->name, why);
-            return COMPILE_FAILED;
+            c->limit = true;
+            return COMPILE_LIMIT;
         }
         const char *bad = plan_verify(l->plan, c->mem);
         if (bad) {
@@ -200,28 +248,47 @@ compile_result compile_plan(compilation *c)
     return r != COMPILE_OK || (c->n_layers && c->layers[0].plan) ? r : guarded(c, do_plan, NULL);
 }
 
-typedef struct object_out { module_form form; object_bytes *bytes; } object_out;
+static const void *describe(compilation *c, bool code)
+{
+    describe_layer *d = NEW_N(c->mem, describe_layer, c->n_layers + 1);
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        d[i] = (describe_layer){c->layers[i].lowered, code ? c->layers[i].plan : NULL};
+    const char *why = NULL;
+    c->description = describe_module(c->mem, d, c->n_layers, &c->description_bytes, &why);
+    if (!c->description)
+        c->why = arena_printf(c->mem, "internal error: %s", why);
+    return c->description;
+}
+
+static compile_result do_describe(compilation *c, void *ud)
+{
+    (void)ud;
+    return describe(c, false) ? COMPILE_OK : COMPILE_FAILED;
+}
+
+compile_result compile_describe(compilation *c)
+{
+    c->opt.stop_after = "lower";
+    compile_result r = compile_lower(c);
+    return r != COMPILE_OK ? r : guarded(c, do_describe, NULL);
+}
+
+typedef struct object_out { const cpu_backend *backend; module_form form; object_bytes *bytes; } object_out;
 
 static compile_result do_object(compilation *c, void *ud)
 {
     const object_out *o = ud;
     double start = now_ms();
-    describe_layer *d = NEW_N(c->mem, describe_layer, c->n_layers + 1);
-    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        d[i] = (describe_layer){c->layers[i].lowered, c->layers[i].plan};
-        plans[i] = c->layers[i].plan;
-    }
-    const char *why = NULL;
-    c->description = describe_module(c->mem, d, c->n_layers, &c->description_bytes, &why);
-    if (!c->description) {
-        c->why = arena_printf(c->mem, "internal error: %s", why);
+    if (!describe(c, true))
         return COMPILE_FAILED;
-    }
+    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        plans[i] = c->layers[i].plan;
     char err[600] = "";
-    module_input in = {.plans = plans, .n_plans = c->n_layers, .description = c->description, .description_bytes = c->description_bytes,
-                       .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch, .level = c->opt.level, .verify = c->opt.verify};
-    if (!module_build(c->mem, &in, o->form, o->bytes, err, sizeof err)) {
+    module_input in = {.plans = plans, .n_plans = c->n_layers, .description = c->description,
+                       .description_bytes = c->description_bytes, .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch,
+                       .level = c->opt.level, .verify = c->opt.verify, .source_hash = c->source_hash};
+    if (!o->backend->build(c->mem, &in, o->form, o->bytes, err, sizeof err)) {
         c->why = arena_strdup(c->mem, err);
         return COMPILE_FAILED;
     }
@@ -229,10 +296,10 @@ static compile_result do_object(compilation *c, void *ud)
     return COMPILE_OK;
 }
 
-compile_result compile_object(compilation *c, module_form form, object_bytes *out)
+compile_result compile_object(compilation *c, const cpu_backend *backend, module_form form, object_bytes *out)
 {
     compile_result r = compile_plan(c);
-    return r != COMPILE_OK ? r : guarded(c, do_object, &(object_out){form, out});
+    return r != COMPILE_OK ? r : guarded(c, do_object, &(object_out){backend, form, out});
 }
 
 void compile_messages(compilation *c, buf *out)

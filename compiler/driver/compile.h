@@ -5,7 +5,7 @@
 #ifndef MPC_DRIVER_COMPILE_H
 #define MPC_DRIVER_COMPILE_H
 
-#include "codegen/cpu/module.h"
+#include "compiler/driver/backend.h"
 #include "compiler/parser/parse.h"
 #include "compiler/passes/passes.h"
 #include "compiler/plan/kernel.h"
@@ -15,7 +15,8 @@
 typedef struct compile_options {
     int level;                          /* 0 ... 3 */
     sem_elem real;
-    const char *layer;                  /* or NULL */
+    const char *layer;                  /* or NULL: all, or with `last_layer` the last one */
+    bool last_layer;
     const char *const *defines; int n_defines;
     const char *const *arch; int n_arch;
     bool verify;
@@ -32,7 +33,8 @@ typedef struct compiled_layer {
     kplan *plan;
 } compiled_layer;
 
-typedef enum compile_result { COMPILE_OK, COMPILE_WRONG, COMPILE_FAILED } compile_result;
+/* WRONG: the program is; LIMIT: it asks for more than this compiler takes; FAILED: the system, or the compiler, did. */
+typedef enum compile_result { COMPILE_OK, COMPILE_WRONG, COMPILE_LIMIT, COMPILE_FAILED } compile_result;
 
 typedef struct compilation {
     arena *mem;
@@ -45,7 +47,9 @@ typedef struct compilation {
     sem_program *sema;
     compiled_layer *layers; uint32_t n_layers;
     const void *description; size_t description_bytes;
-    const char *why;                    /* COMPILE_FAILED */
+    const char *why;                    /* COMPILE_FAILED, COMPILE_LIMIT */
+    bool limit;
+    uint64_t source_hash;
     double ms_front, ms_passes, ms_plan, ms_code;
 } compilation;
 
@@ -55,10 +59,18 @@ void compile_free(compilation *c);
 
 /* Each runs the stages before it that have not run. A compilation that failed is only good for its messages. */
 compile_result compile_parse(compilation *c, const char *name, const char *text, size_t n);
+/* The text in the one layout, instead of a compilation. */
+compile_result compile_format(compilation *c, const char *name, const char *text, size_t n, buf *out);
 compile_result compile_check(compilation *c);           /* sema, with -D */
+/* Values for static arguments of the one layer that the options name, by number: dims[i] of a dim (0: left open),
+ * reals[i] of a real. After compile_check. */
+compile_result compile_define(compilation *c, const int64_t *dims, const double *reals, uint32_t n);
 compile_result compile_lower(compilation *c);           /* and passes */
 compile_result compile_plan(compilation *c);
-compile_result compile_object(compilation *c, module_form form, object_bytes *out);
+/* c->description without code: names, shapes, conditions on dims. Runs no passes. */
+compile_result compile_describe(compilation *c);
+/* The bytes are the caller's: `backend->free_bytes`. */
+compile_result compile_object(compilation *c, const cpu_backend *backend, module_form form, object_bytes *out);
 
 /* All diagnostics and the reason of a failure, as text for people. */
 void compile_messages(compilation *c, buf *out);

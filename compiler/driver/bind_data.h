@@ -1,0 +1,23 @@
+/* Data for a layer from the command line: the graph, arrays of its folder and of --in, weights of graph files, and
+ * what is left filled by initialisers and random numbers. */
+#ifndef MPC_DRIVER_BIND_DATA_H
+#define MPC_DRIVER_BIND_DATA_H
+
+#include "compiler/driver/options.h"
+#include "mp.h"
+
+typedef struct bound_data {
+    mp_context *ctx;
+    mp_graph *graph;
+    DLManagedTensor **arrays;       /* by input, in the order of the source text; the layer borrows them */
+    uint32_t n_arrays;
+} bound_data;
+
+/* Reads and binds everything; `out` is to be freed after the layer, on failure, too. The message is the context's. */
+mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, bound_data *out);
+void bound_data_free(bound_data *d);
+
+/* The layer's static arguments from -D, for a module that was compiled without them. */
+mp_status layer_with_defines(mp_context *ctx, mp_module *mod, const cli_options *o, bool define, mp_layer **out);
+
+#endif

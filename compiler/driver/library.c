@@ -1,0 +1,255 @@
+/* Modules compiled in memory: see library.h. */
+#include "compiler/driver/library.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "compiler/driver/build_id.h"
+#include "compiler/driver/cache.h"
+#include "compiler/driver/object_load.h"
+#include "compiler/driver/version.h"
+#include "runtime/for_compiler.h"
+
+/* What a module keeps to compile its layers. */
+typedef struct jit_source {
+    mp_context *ctx;                /* the module holds it */
+    char *name, *text;
+    size_t n;
+    jit_options options;            /* strings are owned */
+    char **defines, **arch;
+    void *description;
+    mp_module_v1 table;
+} jit_source;
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+mp_status library_status(compile_result r)
+{
+    switch (r) {
+    case COMPILE_OK: return MP_OK;
+    case COMPILE_WRONG: return MP_INVALID;
+    case COMPILE_LIMIT: return MP_UNSUPPORTED;
+    case COMPILE_FAILED: break;
+    }
+    return MP_SYSTEM;
+}
+
+/* ---- Code for given dims ---------------------------------------------------------------------------------------- */
+
+static void drop_code(void *ud)
+{
+    object_unload(ud);
+}
+
+/* A module over the table in an object. NULL, with the message set. */
+static mp_module *module_of_object(mp_context *ctx, const void *bytes, size_t n, char *err, size_t err_size)
+{
+    const mp_for_compiler *rt = mp_for_compiler_v1();
+    loaded_object *o = object_load(bytes, n, err, err_size);
+    const mp_module_v1 *table = o ? object_symbol(o, MP_MODULE_SYMBOL) : NULL;
+    mp_module *m = NULL;
+    if (o && !table)
+        snprintf(err, err_size, "the object has no " MP_MODULE_SYMBOL);
+    if (table && rt->module_from_table(ctx, table, &(module_source){.release = drop_code, .ud = o}, &m) != MP_OK)
+        snprintf(err, err_size, "%s", mp_error_message(ctx));
+    if (!m)
+        object_unload(o);
+    return m;
+}
+
+/* All that the object depends on, as text. */
+static void write_key(const jit_source *j, const char *layer, const int64_t *dims, const double *reals, uint32_t n, buf *key)
+{
+    char cpu[1024];
+    const compile_options *o = &j->options.compile;
+    mp_for_compiler_v1()->cpu_features(cpu, sizeof cpu);
+    buf_printf(key, "mpc " MPC_COMPILER_VERSION " abi %d build %016llx %016llx\n", MP_ABI_VERSION,
+               (unsigned long long)compiler_build_id(), (unsigned long long)cpu_backend_stamp());
+    buf_printf(key, "level %d real %d layer %s\n", o->level, (int)o->real, layer);
+    for (int i = 0; i < o->n_arch; i++)
+        buf_printf(key, "arch %s\n", o->arch[i]);
+    buf_printf(key, "cpu %llx %s\n", (unsigned long long)compiler_cpu_model(), cpu);
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(key, "%lld %a\n", (long long)dims[i], reals[i]);
+    buf_printf(key, "source %zu\n", j->n);
+    buf_write(key, j->text, j->n);
+}
+
+/* Compiles one layer for known values to an object. The error is set on failure. */
+static bool compile_layer(jit_source *j, const cpu_backend *backend, const char *layer, const int64_t *dims, const double *reals,
+                          uint32_t n, object_bytes *out)
+{
+    const mp_for_compiler *rt = mp_for_compiler_v1();
+    compile_options o = j->options.compile;
+    o.defines = NULL;
+    o.n_defines = 0;
+    o.layer = layer;
+    o.warnings = o.warnings_are_errors = o.color = false;
+    o.stop_after = NULL;
+    compilation *c = compile_new(&o);
+    if (!c)
+        return rt->error_set_text(j->ctx, MP_SYSTEM, "out of memory"), false;
+    compile_result r = compile_parse(c, j->name, j->text, j->n);
+    if (r == COMPILE_OK)
+        r = compile_check(c);
+    if (r == COMPILE_OK)
+        r = compile_define(c, dims, reals, n);
+    if (r == COMPILE_OK)
+        r = compile_object(c, backend, MODULE_OBJECT, out);
+    if (r != COMPILE_OK) {
+        buf text = buf_make(NULL);
+        compile_messages(c, &text);
+        rt->error_set_text(j->ctx, library_status(r), buf_text(&text));
+        buf_free(&text);
+    }
+    compile_free(c);
+    return r == COMPILE_OK;
+}
+
+static mp_module *compile_and_load(jit_source *j, const char *layer, const int64_t *dims, const double *reals, uint32_t n,
+                                   const char *folder, const buf *key)
+{
+    const mp_for_compiler *rt = mp_for_compiler_v1();
+    char err[1024] = "";
+    object_bytes object = {0};
+    const cpu_backend *backend = cpu_backend_open(err, sizeof err);
+    if (!backend) {
+        rt->error_set_text(j->ctx, MP_SYSTEM, err);
+        return NULL;
+    }
+    if (!compile_layer(j, backend, layer, dims, reals, n, &object))
+        return NULL;
+    mp_module *m = module_of_object(j->ctx, object.data, object.size, err, sizeof err);
+    if (!m)
+        rt->error_set_text(j->ctx, MP_SYSTEM, err);
+    else if (folder)
+        cache_store(folder, key->at, key->n, object.data, object.size);
+    backend->free_bytes(&object);
+    return m;
+}
+
+static mp_module *specialise(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n)
+{
+    jit_source *j = ud;
+    char folder[PATH_MAX], err[1024];
+    bool cached = !j->options.no_cache && cache_folder(folder, sizeof folder);
+    double start = now_ms();
+    buf key = buf_make(NULL);
+    mp_module *m = NULL;
+    if (cached) {
+        write_key(j, layer, dims, reals, n, &key);
+        size_t size;
+        void *bytes = key.failed ? NULL : cache_load(folder, key.at, key.n, &size);
+        m = bytes ? module_of_object(j->ctx, bytes, size, err, sizeof err) : NULL;
+        if (bytes && !m)
+            mp_for_compiler_v1()->log(j->ctx, "cache: an entry for %s is not used: %s", layer, err);
+        free(bytes);
+    }
+    if (!m)
+        m = compile_and_load(j, layer, dims, reals, n, cached && !key.failed ? folder : NULL, &key);
+    buf_free(&key);
+    if (j->options.ms)
+        *j->options.ms += now_ms() - start;
+    return m;
+}
+
+/* ---- The module ------------------------------------------------------------------------------------------------- */
+
+static void free_strings(char **s, int n)
+{
+    for (int i = 0; s && i < n; i++)
+        free(s[i]);
+    free(s);
+}
+
+static void drop_source(void *ud)
+{
+    jit_source *j = ud;
+    if (!j)
+        return;
+    free(j->name);
+    free(j->text);
+    free_strings(j->arch, j->options.compile.n_arch);
+    free(j->description);
+    free(j);
+}
+
+static char **copy_strings(const char *const *s, int n)
+{
+    char **copy = calloc((size_t)n + 1, sizeof *copy);
+    for (int i = 0; copy && i < n; i++)
+        if (!(copy[i] = strdup(s[i]))) {
+            free_strings(copy, i);
+            return NULL;
+        }
+    return copy;
+}
+
+static jit_source *new_source(mp_context *ctx, const char *name, const char *text, size_t n, const jit_options *o,
+                              const compilation *c)
+{
+    jit_source *j = calloc(1, sizeof *j);
+    if (!j)
+        return NULL;
+    j->ctx = ctx;
+    j->options = *o;
+    compile_options *co = &j->options.compile;
+    co->defines = NULL;
+    co->n_defines = 0;
+    co->layer = NULL;
+    co->last_layer = false;
+    co->n_arch = 0;
+    j->name = strdup(name);
+    j->text = malloc(n + 1);
+    j->arch = copy_strings(o->compile.arch, o->compile.n_arch);
+    j->description = malloc(c->description_bytes + 1);
+    if (!j->name || !j->text || !j->arch || !j->description) {
+        drop_source(j);
+        return NULL;
+    }
+    co->n_arch = o->compile.n_arch;
+    co->arch = (const char *const *)j->arch;
+    memcpy(j->text, text, n);
+    j->text[n] = 0;
+    j->n = n;
+    memcpy(j->description, c->description, c->description_bytes);
+    j->table = (mp_module_v1){.abi_version = MP_ABI_VERSION, .compiler = MPC_COMPILER_VERSION, .description = j->description,
+                              .description_bytes = c->description_bytes, .source_hash = c->source_hash};
+    return j;
+}
+
+mp_status library_compile(mp_context *ctx, const char *name, const char *text, size_t n, const jit_options *o, buf *messages,
+                          mp_module **out)
+{
+    const mp_for_compiler *rt = mp_for_compiler_v1();
+    double start = now_ms();
+    compilation *c = compile_new(&o->compile);
+    if (!c)
+        return rt->error_set_text(ctx, MP_SYSTEM, "out of memory");
+    compile_result r = compile_parse(c, name, text, n);
+    if (r == COMPILE_OK || r == COMPILE_WRONG)
+        r = compile_describe(c);
+    compile_messages(c, messages);
+    mp_status st = library_status(r);
+    if (st) {
+        rt->error_set_text(ctx, st, buf_text(messages));
+    } else {
+        jit_source *j = new_source(ctx, name, text, n, o, c);
+        st = j ? rt->module_from_table(ctx, &j->table, &(module_source){drop_source, specialise, j}, out)
+               : rt->error_set_text(ctx, MP_SYSTEM, "out of memory");
+        if (st)
+            drop_source(j);
+    }
+    compile_free(c);
+    if (o->ms)
+        *o->ms += now_ms() - start;
+    return st;
+}

@@ -1,0 +1,153 @@
+/* Opening of programs with data: see session.h. */
+#include "compiler/driver/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/driver/library.h"
+#include "runtime/layer.h"
+
+static void say(void *ud, const char *text)
+{
+    (void)ud;
+    fprintf(stderr, "mpc: note: %s\n", text);
+}
+
+static exit_status open_module(const cli_options *o, session *s)
+{
+    exit_status st = cli_read(o->input, &s->file);
+    if (st != EXIT_DONE)
+        return st;
+    s->library = cli_is_library(&s->file);
+    if (s->library) {
+        mp_status m = mp_module_load(s->ctx, o->input, &s->mod);
+        return m ? cli_report(s->ctx, m) : EXIT_DONE;
+    }
+    buf messages = buf_make(NULL);
+    jit_options jo = {.compile = options_compile(o), .no_cache = o->no_cache, .ms = &s->compile_ms};
+    mp_status m = library_compile(s->ctx, s->file.name, s->file.text, s->file.n, &jo, &messages, &s->mod);
+    fputs(buf_text(&messages), stderr);
+    if (m && !messages.n)
+        cli_report(s->ctx, m);
+    buf_free(&messages);
+    return m == MP_UNSUPPORTED ? EXIT_WRONG : cli_exit_of(m);
+}
+
+/* ---- Derivatives ------------------------------------------------------------------------------------------------- */
+
+static mp_status check_cotangents(const cli_options *o, const session *s)
+{
+    mp_role role;
+    uint32_t i;
+    for (uint32_t k = 0; k < o->cotangents.n; k++) {
+        mp_status st = layer_find(s->layer, o->cotangents.at[k].name, &role, &i);
+        if (!st && role != MP_OUTPUT)
+            st = error_set(s->ctx, MP_INVALID, "--cotangent %s: only outputs have cotangents", o->cotangents.at[k].name);
+        if (st)
+            return st;
+    }
+    for (uint32_t k = 0; k < o->grad_out.n; k++) {
+        mp_status st = layer_find(s->layer, o->grad_out.at[k].name, &role, &i);
+        if (!st && role == MP_OUTPUT)
+            st = error_set(s->ctx, MP_INVALID, "--grad-out %s: this is an output; inputs and params have gradients",
+                           o->grad_out.at[k].name);
+        if (st)
+            return st;
+    }
+    return MP_OK;
+}
+
+/* Names first, then the news. */
+static exit_status check_derivatives(const cli_options *o, const session *s)
+{
+    mp_status st = check_cotangents(o, s);
+    if (st)
+        return cli_report(s->ctx, st);
+    const char *option = o->cotangents.n ? "--cotangent" : o->grad_out.n ? "--grad-out" : o->backward ? "--backward"
+                         : o->train ? "--train" : NULL;
+    return option ? cli_fail(EXIT_WRONG, "%s: derivatives and training are not in this version", option) : EXIT_DONE;
+}
+
+/* ---- Open and close ---------------------------------------------------------------------------------------------- */
+
+exit_status session_open(const cli_options *o, session *s)
+{
+    *s = (session){0};
+    if (o->cuda)
+        return cli_fail(EXIT_SYSTEM, "--target cuda: no such device: this build has no CUDA back end");
+    mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL};
+    if (mp_context_create(&co, &s->ctx) != MP_OK)
+        return cli_fail(EXIT_SYSTEM, "%s", mp_error_message(NULL));
+    exit_status st = open_module(o, s);
+    if (st != EXIT_DONE)
+        return st;
+    mp_status m = layer_with_defines(s->ctx, s->mod, o, s->library, &s->layer);
+    if (m)
+        return cli_report(s->ctx, m);
+    st = check_derivatives(o, s);
+    if (st != EXIT_DONE)
+        return st;
+    m = bind_data(s->ctx, s->layer, o, &s->data);
+    return m ? cli_report(s->ctx, m) : EXIT_DONE;
+}
+
+exit_status session_prepare(session *s)
+{
+    double start = cli_now_ms(), before = s->compile_ms;
+    mp_status m = mp_prepare(s->layer, s->data.graph);
+    s->prepare_ms = cli_now_ms() - start - (s->compile_ms - before);
+    return m ? cli_report(s->ctx, m) : EXIT_DONE;
+}
+
+void session_close(session *s)
+{
+    mp_layer_destroy(s->layer);
+    bound_data_free(&s->data);
+    mp_module_destroy(s->mod);
+    free(s->file.text);
+    mp_context_destroy(s->ctx);
+    *s = (session){0};
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+void session_json_dims(const session *s, buf *out)
+{
+    buf_putc(out, '{');
+    for (int i = 0, n = 0; i < mp_layer_num_statics(s->layer); i++) {
+        mp_static_info v = {.size = sizeof v};
+        if (mp_layer_static(s->layer, i, &v) != MP_OK || !v.settled)
+            continue;
+        buf_puts(out, n++ ? ", " : "");
+        cli_json_string(out, v.name);
+        buf_puts(out, ": ");
+        if (v.kind == MP_STATIC_REAL)
+            cli_json_number(out, v.real);
+        else
+            buf_printf(out, "%lld", (long long)v.dim);
+    }
+    buf_putc(out, '}');
+}
+
+void session_json_shape(const DLTensor *t, buf *out)
+{
+    buf_putc(out, '[');
+    for (int i = 0; i < t->ndim; i++)
+        buf_printf(out, "%s%lld", i ? ", " : "", (long long)t->shape[i]);
+    buf_putc(out, ']');
+}
+
+void session_json_head(const session *s, buf *out)
+{
+    const mp_graph *g = s->data.graph;
+    buf_puts(out, "\"layer\": ");
+    cli_json_string(out, mp_layer_name(s->layer));
+    buf_printf(out, ", \"target\": \"cpu\", \"threads\": %d, \"nodes\": %lld", mp_context_threads(s->ctx),
+               (long long)mp_graph_num_src(g));
+    if (mp_graph_num_dst(g) != mp_graph_num_src(g))
+        buf_printf(out, ", \"dst_nodes\": %lld", (long long)mp_graph_num_dst(g));
+    buf_printf(out, ", \"edges\": %lld, \"graphs\": %lld, \"dims\": ", (long long)mp_graph_num_edges(g),
+               (long long)mp_graph_num_graphs(g));
+    session_json_dims(s, out);
+}

@@ -1,0 +1,30 @@
+/* A program with its data, ready to run: what run, bench and check begin with. */
+#ifndef MPC_DRIVER_SESSION_H
+#define MPC_DRIVER_SESSION_H
+
+#include "compiler/driver/bind_data.h"
+#include "compiler/driver/cli.h"
+
+typedef struct session {
+    mp_context *ctx;
+    file_text file;
+    bool library;                   /* the file is a shared library */
+    mp_module *mod;
+    mp_layer *layer;
+    bound_data data;
+    double compile_ms, prepare_ms;  /* prepare without what is compiled then */
+} session;
+
+/* Context, module, layer, data; nothing is prepared. Reports what is wrong. To be closed on failure, too. */
+exit_status session_open(const cli_options *o, session *s);
+/* Prepares: compiles for the dims, builds walk orders. */
+exit_status session_prepare(session *s);
+void session_close(session *s);
+
+/* {"in": 16, ...} and [3, 4] */
+void session_json_dims(const session *s, buf *out);
+void session_json_shape(const DLTensor *t, buf *out);
+/* "layer": ..., "target": ..., "threads": ..., "nodes": ..., "edges": ..., "dims": ... */
+void session_json_head(const session *s, buf *out);
+
+#endif
