@@ -16,6 +16,7 @@ typedef struct message {
     struct message *next;
     pthread_t thread;
     char *text;             /* short_text, or malloc'ed */
+    char *warnings;         /* malloc'ed, or NULL */
     char short_text[512];   /* so that there is a message even without memory */
 } message;
 
@@ -50,6 +51,7 @@ void error_list_destroy(error_list *list)
     for (message *m = list->first, *next; m; m = next) {
         next = m->next;
         message_drop_text(m);
+        free(m->warnings);
         free(m);
     }
     pthread_mutex_destroy(&list->lock);
@@ -151,6 +153,21 @@ const char *mp_error_message(const mp_context *ctx)
         return "no context: it could not be created, or NULL was passed";
     const message *m = message_find(ctx->errors);
     return m ? m->text : "";
+}
+
+void error_set_warnings(mp_context *ctx, const char *text)
+{
+    message *m = !ctx ? NULL : *text ? message_of_thread(ctx->errors) : message_find(ctx->errors);
+    if (!m)
+        return;
+    free(m->warnings);
+    m->warnings = *text ? strdup(text) : NULL;
+}
+
+const char *error_warnings(const mp_context *ctx)
+{
+    const message *m = ctx ? message_find(ctx->errors) : NULL;
+    return m && m->warnings ? m->warnings : "";
 }
 
 const char *mp_status_name(mp_status status)

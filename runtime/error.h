@@ -19,6 +19,10 @@ mp_status error_prefix(mp_context *ctx, mp_status status, const char *fmt, ...) 
 /* MP_SYSTEM: "out of memory: N bytes for WHAT". */
 mp_status error_memory(mp_context *ctx, size_t bytes, const char *what);
 
+/* Warnings of this thread's last compilation on the context; "" without. They stay when a call fails. */
+void error_set_warnings(mp_context *ctx, const char *text);
+const char *error_warnings(const mp_context *ctx);
+
 /* The messages of one context: a list with an entry for each thread that ever failed. */
 typedef struct error_list error_list;
 error_list *error_list_create(void);

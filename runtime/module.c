@@ -47,6 +47,8 @@ static bool complete(const mp_kernel_entry *kernels, uint64_t n)
 
 static mp_status choose_variant(mp_context *ctx, const mp_module_v1 *t, mp_module *m)
 {
+    if (!t->n_variants && !t->n_kernels && m->source.specialise)
+        return MP_OK;
     if (t->n_variants < 1 || t->n_variants > MAX_VARIANTS || !t->kernels || !t->variant_features)
         return error_set(ctx, MP_INVALID, "the module is damaged: it has no variants");
     for (uint32_t v = t->n_variants; v-- > 0;) {
@@ -90,6 +92,8 @@ static mp_status module_new(mp_context *ctx, const mp_module_v1 *table, void *li
         mem_free(ctx, m, sizeof *m);
         return error_set(ctx, MP_SYSTEM, "a lock cannot be made");
     }
+    if (source)
+        m->source = *source;
     mp_status st = fill(ctx, table, m);
     if (st) {
         description_free(m->description);
@@ -99,8 +103,6 @@ static mp_status module_new(mp_context *ctx, const mp_module_v1 *table, void *li
     }
     m->ctx = ctx;
     m->library = library;
-    if (source)
-        m->source = *source;
     atomic_init(&m->holders, 1);
     context_retain(ctx);
     *out = m;
@@ -246,6 +248,11 @@ static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *
         context_log(m->ctx, "%s: what was compiled for these dims is another layer; the generic code is used", l->name);
         module_release(s->mod);
         s->mod = NULL;
+        error_set(m->ctx, MP_SYSTEM, "%s: what was compiled for its dims is another layer", l->name);
+    }
+    if (!s->mod && !m->kernels) {
+        drop_special(m->ctx, s);
+        return NULL;
     }
     s->next = m->specials;
     m->specials = s;

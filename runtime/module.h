@@ -18,7 +18,9 @@ typedef struct module_source {
     /* The layer for exactly these values: dims[i] and reals[i] by static argument of the layer (a real's dims[i] and a
      * dim's reals[i] are 0). Returns a module with one layer whose statics are all fixed and whose inputs and outputs
      * have the same names, types and order; or NULL: the generic code is used. Its holder becomes this module, which
-     * asks once for each set of values, one thread at a time. May be NULL. */
+     * asks once for each set of values, one thread at a time. May be NULL. A table without variants (n_variants 0) has
+     * no generic code: then this is how all code comes, and NULL is an error, whose message the callee has set and
+     * which is not remembered. */
     mp_module *(*specialise)(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n_statics);
     void *ud;
 } module_source;

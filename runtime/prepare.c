@@ -92,9 +92,8 @@ static mp_status check_range(mp_layer *layer, const desc_value *v, const binding
 }
 
 /* All that the code reads. */
-static mp_status check_bound(mp_layer *layer)
+static mp_status check_bound(mp_layer *layer, const desc_program *d)
 {
-    const desc_program *d = desc_find_program(layer->desc, DESC_FORWARD);
     for (uint32_t k = 0; k < d->n_buffers; k++)
         if (d->buffers[k].kind == BUF_INPUT && !layer->inputs[d->buffers[k].index].bound)
             return layer_error(layer, MP_USAGE, "%s is not bound", layer->desc->inputs[d->buffers[k].index].name);
@@ -117,28 +116,46 @@ static mp_status check_tensors(mp_layer *layer, const prepared *p)
 
 /* ---- Code ------------------------------------------------------------------------------------------------------- */
 
-/* The code for exactly these values, if there can be one. */
-static mp_module *specialised(mp_layer *layer)
+/* A dim has no value, and code is only made for known dims. */
+static mp_status open_dim(mp_layer *layer, const char *name)
+{
+    for (uint32_t i = 0; i < layer->desc->n_inputs; i++)
+        if (!layer->inputs[i].bound)
+            return layer_error(layer, MP_USAGE, "%s is not bound", layer->desc->inputs[i].name);
+    return layer_error(layer, MP_INVALID, "%s has no value: no shape determines it, so give it as MP_DIM(\"%s\", ...)", name,
+                       name);
+}
+
+/* The code for exactly these values, or else the module's own. */
+static mp_status choose_code(mp_layer *layer, mp_module **out)
 {
     const desc_layer *l = layer->desc;
+    bool generic = desc_find_program(l, DESC_FORWARD);
+    *out = layer->mod;
     if (!layer->mod->source.specialise)
-        return NULL;
+        return generic ? MP_OK : layer_error(layer, MP_UNSUPPORTED, "this module has no code for it");
     int64_t *dims = mem_array(layer->ctx, l->n_statics, sizeof *dims, "values of dims");
     double *reals = mem_array(layer->ctx, l->n_statics, sizeof *reals, "values of dims");
-    bool all = dims && reals;
-    for (uint32_t i = 0; all && i < l->n_statics; i++) {
+    const char *open = NULL;
+    for (uint32_t i = 0; dims && reals && i < l->n_statics; i++) {
         const desc_static *s = &l->statics[i];
         bool known = s->symbol != DESC_NONE && layer->values.known[s->symbol];
         reals[i] = s->real ? layer->reals[i] : 0;
         dims[i] = s->real ? 0 : known ? layer->values.value[s->symbol] : layer->plain_dims[i];
         if (!s->real && dims[i] < 1 && s->symbol == DESC_NONE)      /* in no shape: any value does */
             dims[i] = s->has_default && s->dim > 0 ? s->dim : 1;
-        all = s->real || dims[i] > 0;
+        if (!s->real && dims[i] < 1)
+            open = s->name;
     }
-    mp_module *m = all ? module_specialised(layer->mod, layer->number, dims, reals) : NULL;
+    mp_status st = dims && reals ? MP_OK : MP_SYSTEM;
+    mp_module *m = !st && !open ? module_specialised(layer->mod, layer->number, dims, reals) : NULL;
     mem_array_free(layer->ctx, dims, l->n_statics, sizeof *dims);
     mem_array_free(layer->ctx, reals, l->n_statics, sizeof *reals);
-    return m;
+    if (m)
+        *out = m;
+    if (m || generic)
+        return st;
+    return st ? st : open ? open_dim(layer, open) : MP_SYSTEM;
 }
 
 /* Values of the slots of p->program, by the symbols' names, and of the real static arguments. */
@@ -192,8 +209,9 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->pairs = zeros(layer, d->n_pairs, sizeof *p->pairs);
     p->feeds = zeros(layer, d->n_buffers, sizeof *p->feeds);
     p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
+    p->in_walk = zeros(layer, d->n_buffers, sizeof *p->in_walk);
     return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->base &&
-           p->now && p->kept && p->offset && p->launches && p->pairs && p->feeds && p->drains ? MP_OK : MP_SYSTEM;
+           p->now && p->kept && p->offset && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
 }
 
 void prepared_free(mp_context *ctx, prepared *p)
@@ -224,6 +242,7 @@ void prepared_free(mp_context *ctx, prepared *p)
     mem_array_free(ctx, p->pairs, d->n_pairs, sizeof *p->pairs);
     mem_array_free(ctx, p->feeds, d->n_buffers, sizeof *p->feeds);
     mem_array_free(ctx, p->drains, d->n_buffers, sizeof *p->drains);
+    mem_array_free(ctx, p->in_walk, d->n_buffers, sizeof *p->in_walk);
     mem_free(ctx, p->own, p->own_bytes);
     mp_graph *g = p->graph;
     mem_free(ctx, p, sizeof *p);
@@ -378,13 +397,28 @@ static void set_output_shapes(mp_layer *layer, const prepared *p)
     }
 }
 
-static mp_status prepare_all(mp_layer *layer, mp_graph *g)
+/* What is checked before there is any code. */
+static mp_status check_graph(mp_layer *layer, mp_graph *g)
 {
-    mp_status st = check_bound(layer);
+    const desc_program *d = desc_find_program(layer->desc, DESC_FORWARD);
+    mp_status st = d ? check_bound(layer, d) : MP_OK;
     if (!st)
         st = settle_dims(layer);
     if (!st)
         st = check_needs(layer, g);
+    return st ? st : check_tensors(layer, &(prepared){ .graph = g });
+}
+
+static mp_status prepare_all(mp_layer *layer, mp_graph *g)
+{
+    mp_module *mod;
+    mp_status st = check_graph(layer, g);
+    if (!st)
+        st = choose_code(layer, &mod);
+    const desc_layer *desc = st || mod == layer->mod ? layer->desc : &mod->desc->layers[0];
+    const desc_program *program = desc_find_program(desc, DESC_FORWARD);
+    if (!st)
+        st = check_bound(layer, program);
     if (st)
         return st;
     prepared *p = mem_zalloc(layer->ctx, sizeof *p);
@@ -392,14 +426,11 @@ static mp_status prepare_all(mp_layer *layer, mp_graph *g)
         return error_memory(layer->ctx, sizeof *p, "the state of a layer");
     graph_retain(g);
     p->graph = g;
-    mp_module *special = specialised(layer), *mod = special ? special : layer->mod;
-    p->desc = special ? &special->desc->layers[0] : layer->desc;
-    p->program = desc_find_program(p->desc, DESC_FORWARD);
+    p->desc = desc;
+    p->program = program;
     p->entries = mod->kernels;
     layer->prepared = p;
-    st = check_tensors(layer, p);
-    if (!st)
-        st = make_room(layer, p);
+    st = make_room(layer, p);
     if (st)
         return st;
     p->args = (mp_kargs){ .buf = p->now, .dim = p->dim, .real = p->real, .step = p->step };
@@ -431,8 +462,6 @@ mp_status layer_prepare(mp_layer *layer, mp_graph *g)
             return MP_OK;
         }
     }
-    if (!desc_find_program(layer->desc, DESC_FORWARD))
-        return layer_error(layer, MP_UNSUPPORTED, "this module has no code for it");
     prepared_free(layer->ctx, p);
     layer->prepared = NULL;
     layer->ran = false;

@@ -117,9 +117,15 @@ mp_status mp_layer_static(const mp_layer *layer, int i, mp_static_info *out)
     return MP_OK;
 }
 
+/* That which ran, or, before, that of the module, where it has one. */
+static const desc_program *program_of(const mp_layer *layer)
+{
+    return layer->prepared ? layer->prepared->program : desc_find_program(layer->desc, DESC_FORWARD);
+}
+
 int mp_layer_num_iterations(const mp_layer *layer)
 {
-    const desc_program *d = layer ? desc_find_program(layer->desc, DESC_FORWARD) : NULL;
+    const desc_program *d = layer ? program_of(layer) : NULL;
     return d ? (int)d->n_loops : 0;
 }
 
@@ -128,7 +134,7 @@ mp_status mp_layer_iteration(const mp_layer *layer, int i, mp_iteration *out)
     mp_status st = check_info(layer, out, "mp_layer_iteration");
     if (st)
         return st;
-    const desc_program *d = desc_find_program(layer->desc, DESC_FORWARD);
+    const desc_program *d = program_of(layer);
     if (!d || i < 0 || (uint32_t)i >= d->n_loops)
         return error_set(layer->ctx, MP_USAGE, "%s: there is no iteration %d", layer->desc->name, i);
     mp_iteration info = { .size = out->size, .name = d->loops[i].name, .change = NAN };
