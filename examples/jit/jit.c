@@ -1,12 +1,12 @@
 /*
  * A layer given as a string, compiled in memory and run: what a host program of libmpc looks like.
  *
- * The layer is a graph convolution used three times, each with weights of its own (Kipf & Welling, ICLR
- * 2017). The weights are random and nothing is trained, and still the two rows of the result set the members
- * of Zachary's karate club apart by the side that each took when the club split: that is the experiment of
- * that paper's appendix.
+ * The layer is a graph convolution used three times, each with weights of its own (Kipf & Welling, ICLR 2017).
+ * The weights are random and nothing is trained, and still the two numbers that come out for each member of
+ * Zachary's karate club tell which side he took when the club split: that is the experiment of that paper's
+ * appendix. The seed decides how clear the picture is; the one taken unless you give another is a good one.
  *
- *     jit [seed]
+ *     jit [SEED]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +101,7 @@ static void draw(const float *place, int64_t n)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 7;
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 3;
     mp_context *ctx = NULL;
     mp_module *module = NULL;
     mp_graph *club = NULL;

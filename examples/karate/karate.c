@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "mp.h"
@@ -21,6 +22,7 @@ static const char took[] = "hhhhhhhhhohhhhoohhohohoooooooooooo";
 
 typedef struct picture {
     bool color;
+    int cell;                               /* columns of a cell of the matrix: 1 on a narrow terminal, or 2 */
     float opinion[MEMBERS][2];
     int order[MEMBERS]; /* the members from the instructor's most certain to the officers' */
     bool friends[MEMBERS][MEMBERS];
@@ -66,10 +68,18 @@ static void draw_row(const picture *p, int a)
         int b = p->order[k];
         char s = side_of(p, a) == side_of(p, b) ? side_of(p, a) : 'x';
         if (p->friends[a][b])
-            paint(p, s, p->color ? "██" : s == 'h' ? "hh" : s == 'o' ? "oo" : "--");
+            for (int c = 0; c < p->cell; c++)
+                paint(p, s, p->color ? "█" : s == 'h' ? "h" : s == 'o' ? "o" : "-");
         else
-            fputs("  ", stdout);
+            printf("%*s", p->cell, "");
     }
+}
+
+static int cell_width(void)
+{
+    struct winsize w = { 0 };
+    bool narrow = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 && w.ws_col < 38 + 2 * MEMBERS;
+    return narrow ? 1 : 2;
 }
 
 static int draw(const picture *p)
@@ -77,7 +87,7 @@ static int draw(const picture *p)
     int right = 0;
     printf("                                  friendships, in the same order\n");
     printf("  member  share of opinions    took %c", p->color ? ' ' : '|');
-    for (int k = 0; k < MEMBERS; k++)
+    for (int k = 0; k < MEMBERS && p->cell == 2; k++)
         printf("%2d", p->order[k]);
     printf("\n");
     for (int i = 0; i < MEMBERS; i++) {
@@ -103,7 +113,7 @@ static int draw(const picture *p)
 
 int main(int argc, char **argv)
 {
-    picture p = { .color = isatty(STDOUT_FILENO) };
+    picture p = { .color = isatty(STDOUT_FILENO), .cell = cell_width() };
     for (int i = 2; i < argc; i++)
         p.color = !strcmp(argv[i], "--color");
     if (argc < 2) {

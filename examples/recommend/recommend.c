@@ -37,12 +37,12 @@ enum { FILMS = sizeof films / sizeof *films };
 /* `likes` is what somebody ticked when signing up: all that is known of Gil, who has rated nothing yet. */
 typedef struct user { const char *name; float likes[GENRES]; const char *stars; } user;
 static const user users[] = {   /* one digit a film: 1 to 5 stars, a dot for a film not seen */
-    { "Ada",  { [SPACE] = 1 },    ".5.2..4....." },
-    { "Ben",  { 0 },              "4.5....5..2." },
-    { "Cleo", { [MUSIC] = 1 },    "...35.1.4..." },
+    { "Ada",  { [SPACE] = 1 },    ".5.2..4..4.." },
+    { "Ben",  { 0 },              "4.5...25..2." },
+    { "Cleo", { [MUSIC] = 1 },    "...35.1.42.." },
     { "Dov",  { 0 },              "1..5.4.....5" },
     { "Edda", { [ANIMATED] = 1 }, "2....5...4.." },
-    { "Fenn", { [CRIME] = 1 },    "3.15..2....." },
+    { "Fenn", { [CRIME] = 1 },    "3.45..2....." },
     { "Gil",  { [COMEDY] = 1 },   "............" },
 };
 enum { USERS = sizeof users / sizeof *users, RATINGS = USERS * FILMS };
@@ -101,8 +101,16 @@ static float score(const float taste[D], const film *f)
 static void show(const user *u, const float taste[D])
 {
     printf("%-5s", u->name);
-    for (int g = 0; g < GENRES; g++)
-        printf(" %s %+.2f ", genre_name[g], (double)(taste[g] - taste[GENRES + g]));
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        const char *word = sign > 0 ? " likes" : "; dislikes";
+        for (int g = 0; g < GENRES; g++) {
+            float t = (float)sign * (taste[g] - taste[GENRES + g]);
+            if (t > 0) {
+                printf("%s %s %.2f", word, genre_name[g], (double)t);
+                word = ",";
+            }
+        }
+    }
     printf("\n");
     char seen[FILMS];
     for (int i = 0; i < FILMS; i++)

@@ -231,29 +231,40 @@ static void bar(const float p[TOPICS])
     printf("%*s", BAR - drawn, "");
 }
 
-/* Each topic's words, the surest first. */
-static void show_words(const corpus *c, const float *probability)
+static void show_word(const corpus *c, int word, const float p[TOPICS])
 {
-    enum { SHOWN = 9 };
-    for (int t = 0; t < TOPICS; t++) {
-        bool seen[MAX_WORDS] = { false };
-        printf("%s\n", topic_name[t]);
-        for (int k = 0; k < SHOWN; k++) {
-            int best = -1;
-            for (int i = 0; i < c->n_words; i++)
-                if (!seen[i] && best_topic(&probability[i * TOPICS]) == t
-                    && (best < 0 || probability[i * TOPICS + t] > probability[best * TOPICS + t]))
-                    best = i;
-            if (best < 0)
-                break;
-            seen[best] = true;
-            const float *p = &probability[best * TOPICS];
-            printf("    %-12s ", c->word[best]);
-            bar(p);
-            printf("  %3.0f %%%s\n", (double)p[t] * 100,
-                   !strcmp(c->word[best], label[t][0]) || !strcmp(c->word[best], label[t][1]) ? "  labelled"
-                                                                                              : "");
+    bool labelled = false;
+    for (int t = 0; t < TOPICS; t++)
+        for (int k = 0; k < LABELS; k++)
+            labelled |= !strcmp(c->word[word], label[t][k]);
+    printf("    %-12s ", c->word[word]);
+    bar(p);
+    for (int t = 0; t < TOPICS; t++)
+        printf("  %s %3.0f %%", topic_name[t], (double)p[t] * 100);
+    printf("%s\n", labelled ? "  (labelled)" : "");
+}
+
+/* The words of a topic of which it is surest; with topic -1 those of all topics of which it is least sure. */
+static void show_words(const corpus *c, const float *probability, int topic, int shown)
+{
+    bool seen[MAX_WORDS] = { false };
+    printf("%s\n", topic < 0 ? "between topics" : topic_name[topic]);
+    for (int k = 0; k < shown; k++) {
+        int best = -1;
+        float best_score = 0;
+        for (int i = 0; i < c->n_words; i++) {
+            const float *p = &probability[i * TOPICS];
+            int t = best_topic(p);
+            float score = topic < 0 ? -p[t] : p[t];
+            if (!seen[i] && (topic < 0 || t == topic) && (best < 0 || score > best_score)) {
+                best = i;
+                best_score = score;
+            }
         }
+        if (best < 0)
+            break;
+        seen[best] = true;
+        show_word(c, best, &probability[best * TOPICS]);
     }
 }
 
@@ -300,7 +311,9 @@ int main(int argc, char **argv)
     if (!embed(together, c->n_words, DIMS, embedding))
         return 3;
     classify_words(argv[1], c, together, embedding, probability);
-    show_words(c, probability);
+    for (int t = 0; t < TOPICS; t++)
+        show_words(c, probability, t, 5);
+    show_words(c, probability, -1, 12);
     int wrong = show_sentences(c, probability);
 
     free(together);
