@@ -1,8 +1,9 @@
-/* Attention: sums weighted by a softmax over the same groups become one operation, that a walk computes online.
+/* Attention: sums weighted by a softmax over the same groups become one operation, that a walk computes
+ * online.
  *
- * sum(softmax(s) v) is agg_softsum(s, v), where s has the leading axes of v. A share that is wanted by itself is
- * exp(s - greatest) / expsum. So is one that a loop reads in each step but computes outside: it is kept, not
- * computed again each time. No softmax remains. */
+ * sum(softmax(s) v) is agg_softsum(s, v), where s has the leading axes of v. A share that is wanted by
+ * itself is exp(s - greatest) / expsum. So is one that a loop reads in each step but computes outside: it
+ * is kept, not computed again each time. No softmax remains. */
 #include "compiler/passes/product.h"
 #include "compiler/passes/rules.h"
 
@@ -49,7 +50,8 @@ ir_val rule_softsum(rewriter *r, ir_val v)
         return v;
     for (uint32_t k = 0; k < p.n; k++) {
         ir_val soft = p.f[k].atom;
-        if (op_of(l, soft) != OP_SOFTMAX || p.f[k].inverse || !ir_same(arg_of(l, soft, 1), p.map) || ir_at(l, soft)->region != ir_at(l, v)->region)
+        if (op_of(l, soft) != OP_SOFTMAX || p.f[k].inverse || !ir_same(arg_of(l, soft, 1), p.map) ||
+            ir_at(l, soft)->region != ir_at(l, v)->region)
             continue;
         /* The scores with the axes that the factor has: reshaped as the factor is. */
         term s = p.f[k].t, rest;
@@ -69,7 +71,8 @@ ir_val rule_softsum(rewriter *r, ir_val v)
         w = ir_broadcast(l, w, dom_of(l, soft), &want);
         term out = {.v = ir_softsum(l, scores, w, p.map), .n = n};
         memcpy(out.at, names, n);
-        ir_val y = ir_mul(l, term_arrange(l, &out, p.names, p.rank), ir_dimval(l, (ir_type)ir_at(l, v)->type, p.times));
+        ir_val y = ir_mul(l, term_arrange(l, &out, p.names, p.rank),
+                          ir_dimval(l, (ir_type)ir_at(l, v)->type, p.times));
         return as_shape_of(l, p.minus ? ir_neg(l, y) : y, v);
     }
     return v;
@@ -100,7 +103,8 @@ ir_val rule_softmax(rewriter *r, ir_val v)
     ir_val sum = ir_gather(l, ir_agg(l, OP_AGG_EXPSUM, s, along), along);
     ir_val share = ir_div(l, ir_exp(l, ir_sub(l, s, top)), sum);
     ir_val sent = members_sent(l, along);
-    if (ir_is(sent)) {                          /* a member of no group has no share; its condition has the axes of s */
+    /* a member of no group has no share; its condition has the axes of s */
+    if (ir_is(sent)) {
         ir_shape ones = {ir_at(l, s)->rank, {{0}}};
         for (uint32_t k = 0; k < ones.rank; k++)
             ones.at[k] = dim_const(l->dims, 1);

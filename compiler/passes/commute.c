@@ -1,9 +1,9 @@
 /* Commute: products and sums exchanged where the whole layer becomes cheaper.
  *
  * Unlike the rules of hoist, these rewritings win only sometimes: sum(f) @ W as sum(f @ W) when W narrows,
- * and x @ W is there already for the node itself. So each is tried: the layer is rewritten at one place, normalised by the
- * rules of simplify and hoist, and its cost compared. What is cheaper stays. The choices are recorded; at
- * other sizes another run of the passes may choose otherwise. */
+ * and x @ W is there already for the node itself. So each is tried: the layer is rewritten at one place,
+ * normalised by the rules of simplify and hoist, and its cost compared. What is cheaper stays. The choices
+ * are recorded; at other sizes another run of the passes may choose otherwise. */
 #include "compiler/passes/product.h"
 #include "compiler/passes/rules.h"
 #include "compiler/passes/terms.h"
@@ -34,7 +34,8 @@ static ir_val here(pushing *p, ir_val a)
     return term_arrange(p->l, &t, p->out, p->nout);
 }
 
-/* The operand of an element-wise operation that lacks the summed letters, aligned with the result's axes; none if it has them. */
+/* The operand of an element-wise operation that lacks the summed letters, aligned with the result's axes;
+ * none if it has them. */
 static ir_val scale(pushing *p, ir_val a)
 {
     term t = term_of_operand(p->l, a, p->names_a, p->na);
@@ -52,14 +53,16 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
         p->met_sum = true;
         return ir_agg(l, OP_AGG_SUM, here(p, n.args[0]), n.args[1]);
     }
-    if (op == OP_ADD || op == OP_SUB) {         /* an operand that is repeated is contracted as it is: term.h */
+    /* an operand that is repeated is contracted as it is: term.h */
+    if (op == OP_ADD || op == OP_SUB) {
         p->met_terms = true;
         ir_val x = push_into(p, n.args[0], depth + 1);
         return ir_ew2(l, op, x, push_into(p, n.args[1], depth + 1));
     }
     if (op == OP_NEG)
         return ir_neg(l, push_into(p, n.args[0], depth + 1));
-    if (op == OP_GATHER && op_of(l, n.args[1]) == OP_MAP_PREFIX && is_unit(l, p->w))     /* shared with what sources compute */
+    /* shared with what sources compute */
+    if (op == OP_GATHER && op_of(l, n.args[1]) == OP_MAP_PREFIX && is_unit(l, p->w))
         return ir_gather(l, push_into(p, n.args[0], depth + 1), n.args[1]);
     if (op == OP_MUL || op == OP_DIV) {
         for (uint32_t k = 0; k < (op == OP_DIV ? 1u : 2u); k++) {
@@ -71,7 +74,8 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
         }
     }
     double zero;
-    if (op == OP_WHERE && ir_at(l, n.args[1])->rank == n.rank && ir_is_uniform(l, n.args[2], &zero) && zero == 0) {
+    if (op == OP_WHERE && ir_at(l, n.args[1])->rank == n.rank && ir_is_uniform(l, n.args[2], &zero) &&
+        zero == 0) {
         ir_val c = scale(p, n.args[0]);
         if (ir_is(c)) {
             ir_val x = push_into(p, n.args[1], depth + 1);
@@ -81,8 +85,8 @@ static ir_val push_into(pushing *p, ir_val a, int depth)
     return here(p, a);
 }
 
-/* A letter of a that is summed, but is not in w: a term that is repeated along it counts as often as it is long,
- * and taken apart it would count once. */
+/* A letter of a that is summed, but is not in w: a term that is repeated along it counts as often as it is
+ * long, and taken apart it would count once. */
 static bool sums_alone(const pushing *p)
 {
     letters w = 0;
@@ -102,7 +106,12 @@ static ir_val push_product(rewriter *r, ir_val v, bool into_sums)
     ir_einsum e = ir_at(l, v)->u.ein;
     for (uint32_t k = 0; k < 2; k++) {
         ir_val a = arg_of(l, v, k);
-        pushing p = {.r = r, .l = l, .w = arg_of(l, v, !k), .na = k ? e.nb : e.na, .nout = e.nout, .into_sums = into_sums};
+        pushing p = {.r = r,
+                     .l = l,
+                     .w = arg_of(l, v, !k),
+                     .na = k ? e.nb : e.na,
+                     .nout = e.nout,
+                     .into_sums = into_sums};
         if (is_unit(l, a) || (into_sums && !is_unit(l, p.w)))
             continue;
         memcpy(p.names_a, k ? e.b : e.a, sizeof p.names_a);
@@ -138,7 +147,8 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
             along = arg_of(l, atom, 1);
             atom = arg_of(l, atom, 0);
         }
-        if (p.f[k].inverse || p.f[k].outside || (op_of(l, atom) != OP_ADD && op_of(l, atom) != OP_SUB) || rw_uses(r, atom) > 1 || !sum_take(r, atom, &s))
+        if (p.f[k].inverse || p.f[k].outside || (op_of(l, atom) != OP_ADD && op_of(l, atom) != OP_SUB) ||
+            rw_uses(r, atom) > 1 || !sum_take(r, atom, &s))
             continue;
         ir_val out[MAX_TERMS];
         for (uint32_t j = 0; j < s.n; j++) {
@@ -155,7 +165,8 @@ static ir_val sum_by_terms(rewriter *r, ir_val v)
                 letters need = p.out;
                 for (uint32_t m = i + 1; m < p.n; m++)
                     need |= m == k ? 0 : term_letters(&p.f[m].t);
-                if (p.f[i].inverse || p.f[i].outside || !term_fits(term_letters(&all), term_letters(&p.f[i].t), need))
+                if (p.f[i].inverse || p.f[i].outside ||
+                    !term_fits(term_letters(&all), term_letters(&p.f[i].t), need))
                     return v;
                 all = term_contract(l, &all, &p.f[i].t, need);
             }
@@ -190,16 +201,25 @@ static pass_cost cost_of(rewriter *r, const ir_layer *l, bool *assumed)
     return c;
 }
 
-static void record(rewriter *r, const move *m, const ir_node *n, bool taken, bool assumed, double cost, double other)
+static void record(rewriter *r, const move *m, const ir_node *n, bool taken, bool assumed, double cost,
+                   double other)
 {
     pass_stats *s = r->stats;
-    vec_reserve_bytes(r->mem, (void **)&s->choices, &s->cap_choices, s->n_choices, s->n_choices + 1, sizeof *s->choices);
-    s->choices[s->n_choices++] = (pass_choice){.pass = r->pass, .what = m->what, .where = n->where, .name = n->name, .taken = taken,
-                                               .by_default = assumed, .cost = cost, .other = other};
+    vec_reserve_bytes(r->mem, (void **)&s->choices, &s->cap_choices, s->n_choices, s->n_choices + 1,
+                      sizeof *s->choices);
+    s->choices[s->n_choices++] = (pass_choice){.pass = r->pass,
+                                               .what = m->what,
+                                               .where = n->where,
+                                               .name = n->name,
+                                               .taken = taken,
+                                               .by_default = assumed,
+                                               .cost = cost,
+                                               .other = other};
 }
 
 /* Tries all moves on all values once; the first that wins is returned, with its cost. */
-static ir_layer *first_that_wins(rewriter *r, ir_layer *l, uint32_t *at, double *cost, arena *to, uint32_t *tries)
+static ir_layer *first_that_wins(rewriter *r, ir_layer *l, uint32_t *at, double *cost, arena *to,
+                                 uint32_t *tries)
 {
     arena_mark empty = arena_get_mark(to), mark = arena_get_mark(r->between);
     ir_live live = ir_find_live(l, r->between);

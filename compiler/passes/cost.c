@@ -15,8 +15,8 @@ static bool mark_symbol(void *ud, dim_sym s)
     return true;
 }
 
-/* Typical dims that nobody gave: a range of an index is a number of kinds, and what only weights of three or more axes have
- * (not counting one by kind) is a number of heads or the width of one. */
+/* Typical dims that nobody gave: a range of an index is a number of kinds, and what only weights of three
+ * or more axes have (not counting one by kind) is a number of heads or the width of one. */
 static uint64_t small_symbols(const ir_layer *l)
 {
     marking kinds = {0}, heads = {0}, wide = {0};
@@ -40,8 +40,12 @@ static uint64_t small_symbols(const ir_layer *l)
 
 cost_model cost_model_make(const ir_layer *l, const pass_options *o)
 {
-    return (cost_model){.l = l, .options = o, .nodes = o->nodes > 0 ? o->nodes : 1e5, .degree = o->degree > 0 ? o->degree : 16,
-                        .graphs = o->graphs > 0 ? o->graphs : 64, .few = small_symbols(l)};
+    return (cost_model){.l = l,
+                        .options = o,
+                        .nodes = o->nodes > 0 ? o->nodes : 1e5,
+                        .degree = o->degree > 0 ? o->degree : 16,
+                        .graphs = o->graphs > 0 ? o->graphs : 64,
+                        .few = small_symbols(l)};
 }
 
 static bool symbol_value(void *ud, dim_sym s, int64_t *value)
@@ -74,8 +78,10 @@ double cost_rows(cost_model *m, ir_dom dom)
     case DOM_GRAPHS: return m->graphs;
     case DOM_INDEX: return cost_dim(m, d->range);
     case DOM_PAIR: {
-        double members = cost_rows(m, ir_at(m->l, d->map)->dom), cells = cost_rows(m, d->base) * cost_dim(m, d->range);
-        return cells < 1 ? 1 : cells * (1 - exp(-members / cells));     /* cells that are hit, members thrown at random */
+        double members = cost_rows(m, ir_at(m->l, d->map)->dom),
+               cells = cost_rows(m, d->base) * cost_dim(m, d->range);
+        /* cells that are hit, members thrown at random */
+        return cells < 1 ? 1 : cells * (1 - exp(-members / cells));
     }
     }
     return 1;
@@ -98,7 +104,8 @@ double cost_elems(cost_model *m, ir_val v)
 double cost_gather_byte(const cost_model *m, ir_val along)
 {
     ir_op op = (ir_op)ir_at(m->l, along)->op;
-    if (op == OP_MAP_PAIR)                      /* pairs are in the order of their first: those of a row are near each other */
+    /* pairs are in the order of their first: those of a row are near each other */
+    if (op == OP_MAP_PAIR)
         return cost_gather_byte(m, ir_at(m->l, along)->args[1]) == COST_OWN ? COST_TABLE : COST_FAR;
     if (op == OP_MAP_INDEX || op == OP_MAP_SECOND)
         return COST_TABLE;
@@ -111,7 +118,9 @@ bool cost_in_memory(const ir_layer *l, ir_val v)
         const ir_node *n = ir_at(l, v);
         if (n->op == OP_INPUT || n->op == OP_STATE || n->op == OP_FINAL || n->dom.i == 0)
             return true;
-        if ((n->op != OP_RESHAPE && n->op != OP_SLICE && n->op != OP_ROWS && n->op != OP_CAST && n->op != OP_GATHER) || n->nargs == 0)
+        if ((n->op != OP_RESHAPE && n->op != OP_SLICE && n->op != OP_ROWS && n->op != OP_CAST &&
+             n->op != OP_GATHER) ||
+            n->nargs == 0)
             return n->op == OP_COUNT || n->op == OP_INDEGREE;
         v = n->args[0];
     }
@@ -203,7 +212,8 @@ pass_cost cost_value(cost_model *m, ir_val v)
             break;
         double wide = cost_elems(m, n->args[n->nargs - 2]);
         c.flops = members * wide;
-        c.ns = members * cost_lanes(wide) * ir_ops[n->op].cost * COST_EW * (n->op == OP_AGG_SOFTSUM ? 0.2 : 1);
+        c.ns =
+            members * cost_lanes(wide) * ir_ops[n->op].cost * COST_EW * (n->op == OP_AGG_SOFTSUM ? 0.2 : 1);
         if (n->op == OP_AGG_SOFTSUM)
             c.ns += members * cost_elems(m, n->args[0]) * ir_ops[n->op].cost * COST_EW;
         break;
@@ -239,7 +249,8 @@ pass_cost cost_layer(cost_model *m, arena *scratch)
         ir_val a = n->nargs ? n->args[0] : (ir_val){0};
         if (n->op == OP_GATHER && !stored[a.i] && read_elsewhere(m->l, n) && !cost_in_memory(m->l, a)) {
             stored[a.i] = 1;
-            double bytes = cost_rows(m, ir_at(m->l, a)->dom) * cost_elems(m, a) * 4 * steps_around(m, ir_at(m->l, a)->region);
+            double bytes = cost_rows(m, ir_at(m->l, a)->dom) * cost_elems(m, a) * 4 *
+                           steps_around(m, ir_at(m->l, a)->region);
             sum.bytes += 2 * bytes;
             sum.ns += bytes * COST_STREAM;
         }

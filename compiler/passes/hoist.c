@@ -15,7 +15,8 @@ static bool may_move(const ir_layer *l, ir_val v)
     case CLS_EW:                return n->op != OP_DROPOUT;     /* its mask is one of the members */
     case CLS_REDUCE: case CLS_CONTRACT: return true;
     case CLS_SHAPE:
-        return n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_SLICE || n->op == OP_CONCAT || n->op == OP_LOOKUP;
+        return n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_SLICE || n->op == OP_CONCAT ||
+               n->op == OP_LOOKUP;
     case CLS_LEAF: case CLS_GATHER: case CLS_AGG: case CLS_GROUP: case CLS_MAP: case CLS_LOOP: return false;
     }
     return false;
@@ -68,7 +69,8 @@ static bool pays(rewriter *r, ir_val v, ir_val along)
     ir_layer *l = r->l;
     cost_model *m = &r->model;
     const ir_node *n = ir_at(l, v);
-    double many = cost_rows(m, n->dom), few = cost_rows(m, ir_cod(l, along)), byte = cost_gather_byte(m, along);
+    double many = cost_rows(m, n->dom), few = cost_rows(m, ir_cod(l, along)),
+           byte = cost_gather_byte(m, along);
     pass_cost work = cost_value(m, v);
     double wide = cost_elems(m, v) * 4, read = 0, kept = 0;
     for (uint32_t k = 0; k < n->nargs; k++) {
@@ -85,7 +87,8 @@ static bool pays(rewriter *r, ir_val v, ir_val along)
     }
     bool view = ir_ops[n->op].cls == CLS_SHAPE && n->op != OP_CONCAT && n->op != OP_LOOKUP;
     double before = work.ns + read;
-    double after = work.ns * few / many + kept + many * wide * byte + (view || byte != COST_FAR ? 0 : few * wide * COST_STREAM);
+    double after = work.ns * few / many + kept + many * wide * byte +
+                   (view || byte != COST_FAR ? 0 : few * wide * COST_STREAM);
     return view ? after <= before * 1.000001 : after < before;
 }
 
@@ -101,11 +104,13 @@ ir_val rule_hoist(rewriter *r, ir_val v)
         ir_op kind = op_of(l, along);
         if (kind == OP_MAP_SUFFIX || !all_lift(l, v, along))
             continue;
-        if (kind == OP_MAP_PREFIX) {            /* sources compute the same, most of the time: pass_sides decides in the end */
+        /* sources compute the same, most of the time: pass_sides decides in the end */
+        if (kind == OP_MAP_PREFIX) {
             shared = along;
             continue;
         }
-        if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, v)) || (!ir_map_total(l, along) && !keeps_zero(l, v)))
+        if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, v)) ||
+            (!ir_map_total(l, along) && !keeps_zero(l, v)))
             continue;
         if (!ir_is(best) || cost_fewer_rows(&r->model, ir_cod(l, along), ir_cod(l, best)))
             best = along;
@@ -131,13 +136,15 @@ ir_val rule_index_of_node(rewriter *r, ir_val v)
     if (op_of(l, v) != OP_GATHER || op_of(l, arg_of(l, v, 1)) != OP_MAP_INDEX)
         return v;
     ir_val index = arg_of(l, arg_of(l, v, 1), 0);
-    if (op_of(l, index) != OP_GATHER || !ir_map_total(l, arg_of(l, index, 1)) || !cost_fewer_rows(&r->model, dom_of(l, arg_of(l, index, 0)), dom_of(l, v)))
+    if (op_of(l, index) != OP_GATHER || !ir_map_total(l, arg_of(l, index, 1)) ||
+        !cost_fewer_rows(&r->model, dom_of(l, arg_of(l, index, 0)), dom_of(l, v)))
         return v;
     ir_val inner = ir_gather(l, arg_of(l, v, 0), ir_map_index(l, arg_of(l, index, 0)));
     return ir_gather(l, inner, arg_of(l, index, 1));
 }
 
-/* The destination side of a source-side value that nothing else reads: computed for the destinations alone. */
+/* The destination side of a source-side value that nothing else reads: computed for the destinations
+ * alone. */
 ir_val rule_prefix(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;

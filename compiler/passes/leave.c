@@ -1,6 +1,6 @@
-/* Leave: what is the same for a whole group leaves the aggregate over it, and functions that keep the order of
- * numbers leave a greatest or least: max(relu(src.u + dst.v)) is relu(dst.v + max(src.u)), 0 over nothing.
- * Factors of sums are product.c's. */
+/* Leave: what is the same for a whole group leaves the aggregate over it, and functions that keep the
+ * order of numbers leave a greatest or least: max(relu(src.u + dst.v)) is relu(dst.v + max(src.u)), 0 over
+ * nothing. Factors of sums are product.c's. */
 #include "compiler/passes/rules.h"
 #include "compiler/passes/match.h"
 #include "compiler/passes/terms.h"
@@ -12,7 +12,8 @@ static ir_val as_kind_of(ir_layer *l, ir_val w, ir_val v)
 }
 
 
-/* The terms of the operand that are the same for a group, as one value of the codomain; the others stay in s. */
+/* The terms of the operand that are the same for a group, as one value of the codomain; the others stay in
+ * s. */
 static ir_val take_constant_terms(ir_layer *l, sum_of *s, ir_val along)
 {
     sum_of out = {0};
@@ -55,7 +56,8 @@ ir_val rule_mean(rewriter *r, ir_val v)
     ir_val sum = arg_of(l, v, 0), below = arg_of(l, v, 1), count = {0};
     double one;
     for (uint32_t k = 0; k < 2; k++)
-        if (op_of(l, arg_of(l, below, k)) == OP_COUNT && ir_is_uniform(l, arg_of(l, below, !k), &one) && one == 1)
+        if (op_of(l, arg_of(l, below, k)) == OP_COUNT && ir_is_uniform(l, arg_of(l, below, !k), &one) &&
+            one == 1)
             count = arg_of(l, below, k);
     if (!ir_is(count) || rw_uses(r, sum) > 1)
         return v;
@@ -113,7 +115,8 @@ static bool is_leaky(const ir_layer *l, ir_val m, ir_val *x)
     if (!ir_same(kept, *x) || op_of(l, scaled) != OP_MUL)
         return false;
     for (uint32_t k = 0; k < 2; k++)
-        if (ir_same(arg_of(l, scaled, k), *x) && ir_is_uniform(l, arg_of(l, scaled, !k), &slope) && slope >= 0)
+        if (ir_same(arg_of(l, scaled, k), *x) && ir_is_uniform(l, arg_of(l, scaled, !k), &slope) &&
+            slope >= 0)
             return true;
     return false;
 }
@@ -174,7 +177,9 @@ ir_val rule_leave_extreme(rewriter *r, ir_val v)
         for (uint32_t k = 0; k < 2; k++) {
             ir_val c = lift(l, arg_of(l, m, k), along);
             if (ir_is(c))
-                return as_kind_of(l, where_members(l, along, ir_ew2(l, f, ir_agg(l, op, arg_of(l, m, !k), along), c), 0), v);
+                return as_kind_of(
+                    l, where_members(l, along, ir_ew2(l, f, ir_agg(l, op, arg_of(l, m, !k), along), c), 0),
+                    v);
         }
     }
     if (f == OP_MUL || f == OP_DIV)
@@ -227,5 +232,8 @@ ir_val rule_leave_softmax(rewriter *r, ir_val v)
     if (!rest.n || rest.n == s.n)
         return v;
     ir_val scores = sum_make(l, &rest);
-    return as_kind_of(l, op_of(l, v) == OP_SOFTMAX ? ir_softmax(l, scores, along) : ir_agg(l, OP_AGG_EXPSUM, scores, along), v);
+    return as_kind_of(l,
+                      op_of(l, v) == OP_SOFTMAX ? ir_softmax(l, scores, along)
+                                                : ir_agg(l, OP_AGG_EXPSUM, scores, along),
+                      v);
 }

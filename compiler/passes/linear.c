@@ -1,7 +1,7 @@
 /* Linear: sums whose terms live in different places.
  *
- * Terms along one map are added there, and gathered once. A contraction of a concat or of a sum is taken apart
- * where the parts can then be contracted in fewer rows: concat(dst.x, src.x - dst.x) @ W becomes
+ * Terms along one map are added there, and gathered once. A contraction of a concat or of a sum is taken
+ * apart where the parts can then be contracted in fewer rows: concat(dst.x, src.x - dst.x) @ W becomes
  * dst.(x @ (Wa - Wb)) + src.(x @ Wb) with the rules of hoist. */
 #include "compiler/passes/rules.h"
 #include "compiler/passes/term.h"
@@ -77,7 +77,8 @@ ir_val rule_group_terms(rewriter *r, ir_val v)
             for (uint32_t j = i + 1; j < s.n; j++) {
                 bool unit = is_unit(l, bare(l, s.at[i])) != is_unit(l, bare(l, s.at[j]));
                 ir_val g = is_unit(l, bare(l, s.at[i])) ? s.at[j] : s.at[i];
-                bool own = op_of(l, g) == OP_GATHER && cost_gather_byte(&r->model, arg_of(l, g, 1)) == COST_OWN;
+                bool own =
+                    op_of(l, g) == OP_GATHER && cost_gather_byte(&r->model, arg_of(l, g, 1)) == COST_OWN;
                 if (round != (!unit ? 0 : own ? 1 : 2))
                     continue;
                 ir_val sum = join_terms(r, s.at[i], s.minus[i], s.at[j], s.minus[j]);
@@ -107,7 +108,11 @@ typedef struct side {           /* a contraction seen from one of its operands *
 static side side_of(const ir_layer *l, ir_val v, uint32_t k)
 {
     const ir_einsum *e = &ir_at(l, v)->u.ein;
-    side s = {.a = arg_of(l, v, k), .w = arg_of(l, v, !k), .na = k ? e->nb : e->na, .nw = k ? e->na : e->nb, .nout = e->nout};
+    side s = {.a = arg_of(l, v, k),
+              .w = arg_of(l, v, !k),
+              .na = k ? e->nb : e->na,
+              .nw = k ? e->na : e->nb,
+              .nout = e->nout};
     memcpy(s.names_a, k ? e->b : e->a, s.na);
     memcpy(s.names_w, k ? e->a : e->b, s.nw);
     memcpy(s.out, e->out, s.nout);
@@ -195,8 +200,8 @@ static double home_rows(rewriter *r, ir_val part, ir_val w)
     return rows;
 }
 
-/* A letter that is summed, but is not in w: a term that is repeated along it counts as often as it is long, and
- * taken apart it would count once. */
+/* A letter that is summed, but is not in w: a term that is repeated along it counts as often as it is
+ * long, and taken apart it would count once. */
 static bool sums_alone(const side *s)
 {
     letters known = s->keep;
@@ -234,7 +239,9 @@ ir_val rule_split(rewriter *r, ir_val v)
         if (is_unit(l, s.a))
             continue;
         ir_op op = op_of(l, s.a);
-        ir_val w = op == OP_CONCAT ? split_concat(r, v, &s) : op == OP_ADD || op == OP_SUB ? split_sum(r, v, &s) : v;
+        ir_val w = op == OP_CONCAT                ? split_concat(r, v, &s)
+                   : op == OP_ADD || op == OP_SUB ? split_sum(r, v, &s)
+                                                  : v;
         if (!ir_same(w, v))
             return w;
     }

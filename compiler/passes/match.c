@@ -15,7 +15,8 @@ ir_val as_shape_of(ir_layer *l, ir_val w, ir_val v)
     ir_shape s = ir_shape_of(l, v), t = ir_shape_of(l, w);
     bool ones = s.rank > t.rank;                /* only axes of 1 before those that it has */
     for (uint32_t k = 0; ones && k < s.rank; k++)
-        ones = k < s.rank - t.rank ? dim_is(l->dims, s.at[k], 1) : dim_equal(l->dims, s.at[k], t.at[k - (s.rank - t.rank)]);
+        ones = k < s.rank - t.rank ? dim_is(l->dims, s.at[k], 1)
+                                   : dim_equal(l->dims, s.at[k], t.at[k - (s.rank - t.rank)]);
     return ones ? ir_reshape(l, w, &s) : ir_broadcast(l, w, dom_of(l, w), &s);
 }
 
@@ -33,7 +34,8 @@ static lifting lifting_of(const ir_layer *l, ir_val given, ir_val along)
         return LIFT_PREFIX;
     if (m == OP_MAP_SRC && g == OP_MAP_SRC_DST)
         return LIFT_SQUARE;
-    if (g == OP_MAP_GRAPH && (m == OP_MAP_DST || m == OP_MAP_SRC || m == OP_MAP_DST_SRC || m == OP_MAP_SRC_DST))
+    if (g == OP_MAP_GRAPH &&
+        (m == OP_MAP_DST || m == OP_MAP_SRC || m == OP_MAP_DST_SRC || m == OP_MAP_SRC_DST))
         return LIFT_GRAPH;
     if (m == OP_MAP_PAIR && ir_map_total(l, along)) {
         if (g == OP_MAP_INDEX && ir_same(arg_of(l, given, 0), arg_of(l, along, 0)))
@@ -58,7 +60,8 @@ static ir_val lift_gathered(ir_layer *l, ir_val u, ir_val given, ir_val along)
     case LIFT_SQUARE: return ir_gather(l, u, ir_map_square(l));
     case LIFT_GRAPH: return ir_gather(l, u, ir_map_graph(l, ir_cod(l, along)));
     case LIFT_SECOND: return ir_gather(l, u, ir_map_second(l, along));
-    case LIFT_FIRST: return ir_gather(l, lift_gathered(l, u, given, arg_of(l, along, 1)), ir_map_first(l, along));
+    case LIFT_FIRST:
+        return ir_gather(l, lift_gathered(l, u, given, arg_of(l, along, 1)), ir_map_first(l, along));
     }
     return (ir_val){0};
 }
@@ -129,8 +132,10 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
     case OP_COUNT: case OP_INDEGREE: case OP_IOTA:
         r = (facts){true, false, true};
         break;
-    case OP_ADD:                /* counts and numbers of the program: their sums and products do not overflow */
-        r = (facts){a.finite && b.finite, (a.positive && b.not_negative) || (a.not_negative && b.positive), a.not_negative && b.not_negative};
+    /* counts and numbers of the program: their sums and products do not overflow */
+    case OP_ADD:
+        r = (facts){a.finite && b.finite, (a.positive && b.not_negative) || (a.not_negative && b.positive),
+                    a.not_negative && b.not_negative};
         break;
     case OP_SUB:
         r.finite = a.finite && b.finite;
@@ -147,7 +152,8 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
     case OP_MAX:
         r.finite = a.finite && b.finite;
         r.positive = (a.positive && b.positive) || (r.finite && (a.positive || b.positive));
-        r.not_negative = (a.not_negative && b.not_negative) || (r.finite && (a.not_negative || b.not_negative));
+        r.not_negative =
+            (a.not_negative && b.not_negative) || (r.finite && (a.not_negative || b.not_negative));
         break;
     case OP_MIN:
         r = (facts){a.finite && b.finite, a.positive && b.positive, a.not_negative && b.not_negative};
@@ -184,21 +190,27 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
         break;
     }
     case OP_CAST:
-        r = ir_is_float(ir_at(l, n->args[0])->type) ? a : (facts){true, false, ir_at(l, n->args[0])->type == T_BOOL};
+        r = ir_is_float(ir_at(l, n->args[0])->type)
+                ? a
+                : (facts){true, false, ir_at(l, n->args[0])->type == T_BOOL};
         break;
-    case OP_STOP: case OP_RESHAPE: case OP_TRANSPOSE: case OP_BROADCAST: case OP_SLICE: case OP_ROWS: case OP_UNROWS:
+    case OP_STOP: case OP_RESHAPE: case OP_TRANSPOSE: case OP_BROADCAST: case OP_SLICE: case OP_ROWS:
+    case OP_UNROWS:
         r = a;
         break;
     case OP_GATHER:             /* 0 where the map says none */
         r = (facts){a.finite, a.positive && ir_map_total(l, n->args[1]), a.not_negative};
         break;
-    case OP_INPUT: case OP_TRAINING: case OP_POW: case OP_ATAN2: case OP_EXP: case OP_EXPM1: case OP_SOFTPLUS: case OP_LT: case OP_LE:
-    case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_NOT: case OP_BUCKET: case OP_HAS: case OP_DROPOUT: case OP_RSUM: case OP_RMAX:
-    case OP_RMIN: case OP_EINSUM: case OP_CONCAT: case OP_LOOKUP: case OP_ONEHOT_ADD: case OP_SPREAD: case OP_UNSPREAD: case OP_AGG_SUM:
-    case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD: case OP_AGG_VAR: case OP_AGG_ANY: case OP_AGG_ALL: case OP_AGG_EXPSUM:
-    case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX: case OP_AGG_ARGMIN: case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST:
-    case OP_MAP_SRC_DST: case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT:
-    case OP_MAP_INDEX: case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_N:
+    case OP_INPUT: case OP_TRAINING: case OP_POW: case OP_ATAN2: case OP_EXP: case OP_EXPM1:
+    case OP_SOFTPLUS: case OP_LT: case OP_LE: case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_NOT:
+    case OP_BUCKET: case OP_HAS: case OP_DROPOUT: case OP_RSUM: case OP_RMAX: case OP_RMIN: case OP_EINSUM:
+    case OP_CONCAT: case OP_LOOKUP: case OP_ONEHOT_ADD: case OP_SPREAD: case OP_UNSPREAD: case OP_AGG_SUM:
+    case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD: case OP_AGG_VAR: case OP_AGG_ANY: case OP_AGG_ALL:
+    case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX: case OP_AGG_ARGMIN: case OP_POSITION:
+    case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_DST_SRC:
+    case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX:
+    case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL:
+    case OP_N:
         break;
     }
     if (ir_is(above) && ir_same(bare(l, v), bare(l, above))) {
@@ -228,7 +240,8 @@ ir_val where_members(ir_layer *l, ir_val along, ir_val a, double other)
 bool is_monotone(const ir_layer *l, ir_val v, bool for_least)
 {
     const ir_node *n = ir_at(l, v);
-    if (ir_ops[n->op].cls != CLS_EW || ir_ops[n->op].nargs != 1 || (ir_ops[n->op].flags & (OPF_MONO | OPF_NAN)) != (OPF_MONO | OPF_NAN))
+    if (ir_ops[n->op].cls != CLS_EW || ir_ops[n->op].nargs != 1 ||
+        (ir_ops[n->op].flags & (OPF_MONO | OPF_NAN)) != (OPF_MONO | OPF_NAN))
         return false;
     if (!ir_is_arith(n->type) || !ir_is_arith(ir_at(l, n->args[0])->type))
         return false;

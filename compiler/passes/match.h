@@ -8,9 +8,13 @@ static inline ir_op op_of(const ir_layer *l, ir_val v) { return (ir_op)l->nodes[
 static inline ir_val arg_of(const ir_layer *l, ir_val v, uint32_t k) { return l->nodes[v.i].args[k]; }
 static inline ir_dom dom_of(const ir_layer *l, ir_val v) { return l->nodes[v.i].dom; }
 static inline bool is_unit(const ir_layer *l, ir_val v) { return l->nodes[v.i].dom.i == 0; }
-static inline bool has_flag(const ir_layer *l, ir_val v, unsigned flag) { return (ir_ops[l->nodes[v.i].op].flags & flag) != 0; }
+static inline bool has_flag(const ir_layer *l, ir_val v, unsigned flag)
+{
+    return (ir_ops[l->nodes[v.i].op].flags & flag) != 0;
+}
 
-/* The value w of the map's codomain, or of the unit domain, with v == gather(w, map); none if v varies within a group. */
+/* The value w of the map's codomain, or of the unit domain, with v == gather(w, map); none if v varies
+ * within a group. */
 ir_val lift(ir_layer *l, ir_val v, ir_val along);
 /* Can lift be done? The same without making anything. */
 bool lifts(const ir_layer *l, ir_val v, ir_val along);
@@ -21,11 +25,13 @@ bool map_lifts(const ir_layer *l, ir_val given, ir_val along);
 /* A map to which gathers along both a and b can be lifted; none if there is none. */
 ir_val join_maps(ir_layer *l, ir_val a, ir_val b);
 
-/* Is the value finite (positive and finite) whatever inputs and params are? Real static arguments count as finite. */
+/* Is the value finite (positive and finite) whatever inputs and params are? Real static arguments count as
+ * finite. */
 bool is_finite(const ir_layer *l, ir_val v);
 bool is_positive(const ir_layer *l, ir_val v);
 
-/* a where the map's group has members, 0 (or `other`) where it has none; a itself if `a` says nothing wrong there. */
+/* a where the map's group has members, 0 (or `other`) where it has none; a itself if `a` says nothing
+ * wrong there. */
 ir_val where_members(ir_layer *l, ir_val along, ir_val a, double other);
 
 /* w with the shape of v, which it has but for axes of 1 or repetition; in its own domain. */

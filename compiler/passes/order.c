@@ -68,7 +68,8 @@ static double read_cost(const order_problem *p, const state *s, const order_fact
     return ns;
 }
 
-static double merge_cost(const order_problem *p, const state *s, const order_factor *a, const order_factor *b, uint8_t home, letters result)
+static double merge_cost(const order_problem *p, const state *s, const order_factor *a,
+                         const order_factor *b, uint8_t home, letters result)
 {
     double rows = rows_at(p, s, home), steps = a->steps > b->steps ? a->steps : b->steps;
     letters all = a->at | b->at;
@@ -82,10 +83,13 @@ static double merge_cost(const order_problem *p, const state *s, const order_fac
         return ns + COST_WEIGHT + (all == result ? 0 : 2 * elements(p, all) * COST_WEIGHT_FLOP);
     if (all == result)
         return ns + rows * cost_lanes(elements(p, all)) * COST_EW * steps;
-    bool kind = is_kind(p, s, a->home) || is_kind(p, s, b->home), unit = a->home == HOME_UNIT || b->home == HOME_UNIT;
+    bool kind = is_kind(p, s, a->home) || is_kind(p, s, b->home),
+         unit = a->home == HOME_UNIT || b->home == HOME_UNIT;
     double rate = COST_DOT;
     if (result && (unit || kind))
-        rate = s->stage == BEFORE && p->edges && home == HOME_LOCAL ? (kind ? 3 * COST_GEMM_EDGE : COST_GEMM_EDGE) : COST_GEMM;
+        rate = s->stage == BEFORE && p->edges && home == HOME_LOCAL
+                   ? (kind ? 3 * COST_GEMM_EDGE : COST_GEMM_EDGE)
+                   : COST_GEMM;
     return ns + 2 * elements(p, all) * rows * rate * steps;
 }
 
@@ -121,7 +125,10 @@ static void try_merges(search *q, const state *s)
             state next = *s;
             uint8_t home = joined(p, s, a->home, b->home);
             next.cost += merge_cost(p, s, a, b, home, result);
-            next.f[i] = (order_factor){.at = result, .home = home, .inverse = a->inverse && b->inverse, .computed = true,
+            next.f[i] = (order_factor){.at = result,
+                                       .home = home,
+                                       .inverse = a->inverse && b->inverse,
+                                       .computed = true,
                                        .steps = a->steps > b->steps ? a->steps : b->steps};
             next.f[j] = next.f[--next.n];
             push(q, (order_step){.kind = STEP_MERGE, .i = (uint8_t)i, .j = (uint8_t)j, .home = home}, &next);
@@ -129,7 +136,8 @@ static void try_merges(search *q, const state *s)
     }
 }
 
-/* The only factor that varies among the members of a group by the way; ORDER_FACTORS when there are more or none. */
+/* The only factor that varies among the members of a group by the way; ORDER_FACTORS when there are more
+ * or none. */
 static uint32_t varying(const state *s, const uint8_t *home_after)
 {
     uint32_t at = ORDER_FACTORS;
@@ -154,13 +162,18 @@ static void try_sums(search *q, const state *s)
         if (at == ORDER_FACTORS)
             continue;
         state next = *s;
-        next.cost += cost_lanes(elements(p, s->f[at].at)) * rows_at(p, s, HOME_LOCAL) * COST_EW * s->f[at].steps + read_cost(p, s, &s->f[at], HOME_LOCAL);
+        next.cost +=
+            cost_lanes(elements(p, s->f[at].at)) * rows_at(p, s, HOME_LOCAL) * COST_EW * s->f[at].steps +
+            read_cost(p, s, &s->f[at], HOME_LOCAL);
         for (uint32_t k = 0; k < s->n; k++)
             next.f[k].home = k == at ? HOME_LOCAL : after[s->f[k].home];
         next.f[at].computed = true;
         next.stage = s->stage == BEFORE && w > 0 ? UNDERWAY : AFTER;
         next.way = (uint8_t)w;
-        push(q, (order_step){.kind = s->stage == BEFORE ? STEP_SUM : STEP_REST, .i = (uint8_t)at, .way = (uint8_t)w}, &next);
+        push(q,
+             (order_step){
+                 .kind = s->stage == BEFORE ? STEP_SUM : STEP_REST, .i = (uint8_t)at, .way = (uint8_t)w},
+             &next);
     }
 }
 

@@ -1,12 +1,12 @@
-/* The cheapest order of a product: which factors to multiply first, where, and when to sum over the members.
+/* The cheapest order of a product: which factors to multiply first, where, and when to sum over the
+ * members.
  *
- * The problem is abstract: factors are sets of letters with a home. Nothing of the IR is touched, so that thousands
- * of orders can be looked at; product.c states the problem and carries out the solution.
+ * The problem is abstract: factors are sets of letters with a home. Nothing of the IR is touched, so that
+ * thousands of orders can be looked at; product.c states the problem and carries out the solution.
  *
- * Homes of the members' domain: 0 the unit domain, 1 the members themselves, the others codomains of maps. A
- * sum goes straight to its groups or by way of a finer grouping (pairs of group and index; nodes, on the way
- * from edges to graphs). After it, factors that are the same for a group are multiplied there.
- */
+ * Homes of the members' domain: 0 the unit domain, 1 the members themselves, the others codomains of maps.
+ * A sum goes straight to its groups or by way of a finer grouping (pairs of group and index; nodes, on the
+ * way from edges to graphs). After it, factors that are the same for a group are multiplied there. */
 #ifndef MPC_PASSES_ORDER_H
 #define MPC_PASSES_ORDER_H
 
@@ -15,7 +15,14 @@
 
 #include "compiler/passes/term.h"
 
-enum { ORDER_FACTORS = 8, ORDER_HOMES = 14, ORDER_WAYS = 5, ORDER_STEPS = 2 * ORDER_FACTORS, HOME_UNIT = 0, HOME_LOCAL = 1 };
+enum {
+    ORDER_FACTORS = 8,
+    ORDER_HOMES = 14,
+    ORDER_WAYS = 5,
+    ORDER_STEPS = 2 * ORDER_FACTORS,
+    HOME_UNIT = 0,
+    HOME_LOCAL = 1
+};
 
 typedef struct order_factor {
     letters at;
@@ -31,7 +38,8 @@ typedef struct order_way {      /* way 0 is straight: to the groups themselves *
     uint8_t home[ORDER_HOMES];  /* of a factor after it; ORDER_NO if it varies among the members summed */
 } order_way;
 
-enum { ORDER_NO = 255, AFTER_REST = 2, AFTER_KIND = 3 };        /* homes on the way: codomain of the rest, of the index */
+/* homes on the way: codomain of the rest, of the index */
+enum { ORDER_NO = 255, AFTER_REST = 2, AFTER_KIND = 3 };
 
 typedef struct order_problem {
     double size[TERM_LETTERS];  /* dims of letters */
@@ -53,7 +61,8 @@ typedef enum { STEP_MERGE, STEP_SUM, STEP_REST } order_kind;
 
 typedef struct order_step {
     order_kind kind;
-    uint8_t i, j;               /* MERGE: j into i; the last factor takes j's place. SUM: i is the factor that is summed */
+    /* MERGE: j into i; the last factor takes j's place. SUM: i is the factor that is summed */
+    uint8_t i, j;
     uint8_t home;               /* MERGE: where */
     uint8_t way;                /* SUM */
 } order_step;
@@ -67,8 +76,8 @@ typedef struct order {
 /* False when no order was found in time. */
 bool order_find(const order_problem *p, order *best);
 
-/* Problems come again, sweep after sweep: those solved before are looked up. The problem's padding counts: it is
- * made in zeroed memory. */
+/* Problems come again, sweep after sweep: those solved before are looked up. The problem's padding counts:
+ * it is made in zeroed memory. */
 typedef struct order_memo order_memo;
 order_memo *order_memo_new(arena *mem);
 bool order_find_again(order_memo *memo, const order_problem *p, order *best);

@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-typedef struct pass { const char *name; ir_layer *(*run)(rewriter *r, const ir_layer *from, arena *mem); } pass;
+typedef struct pass {
+    const char *name;
+    ir_layer *(*run)(rewriter *r, const ir_layer *from, arena *mem);
+} pass;
 
 static const pass passes[] = {
 #define PASS(name, function, why) {name, function},
@@ -67,8 +70,14 @@ ir_layer *passes_run(const ir_layer *from, arena *mem, const pass_options *optio
     if (!why) {
         for (int k = 0; k < N_ARENAS; k++)
             arena_set_oom(own[k], &dry);
-        rewriter r = {.options = options, .stats = stats, .mem = mem, .scratch = {own[0], own[1]}, .work = own[2], .between = own[3],
-                      .candidates = {own[4], own[5]}, .orders = order_memo_new(own[6])};
+        rewriter r = {.options = options,
+                      .stats = stats,
+                      .mem = mem,
+                      .scratch = {own[0], own[1]},
+                      .work = own[2],
+                      .between = own[3],
+                      .candidates = {own[4], own[5]},
+                      .orders = order_memo_new(own[6])};
         from->builder->trap = &trap;
         if (!setjmp(trap.env)) {
             done = run_all(&r, from, mem);
@@ -107,10 +116,12 @@ void passes_report(const pass_stats *s, buf *out)
             if (!any)
                 buf_printf(out, "%s\n", passes[k].name);
             any = true;
-            buf_printf(out, "    %s%s%s: %s, %.3g ms against %.3g%s\n", c->what, c->name ? " at " : "", c->name ? c->name : "",
-                       c->taken ? "yes" : "no", c->cost / 1e6, c->other / 1e6, c->by_default ? " (at typical sizes)" : "");
+            buf_printf(out, "    %s%s%s: %s, %.3g ms against %.3g%s\n", c->what, c->name ? " at " : "",
+                       c->name ? c->name : "", c->taken ? "yes" : "no", c->cost / 1e6, c->other / 1e6,
+                       c->by_default ? " (at typical sizes)" : "");
         }
     }
-    buf_printf(out, "flops %.3g -> %.3g, bytes gathered %.3g -> %.3g, estimated %.3g ms -> %.3g ms\n", s->before.flops, s->after.flops,
-               s->before.bytes, s->after.bytes, s->before.ns / 1e6, s->after.ns / 1e6);
+    buf_printf(out, "flops %.3g -> %.3g, bytes gathered %.3g -> %.3g, estimated %.3g ms -> %.3g ms\n",
+               s->before.flops, s->after.flops, s->before.bytes, s->after.bytes, s->before.ns / 1e6,
+               s->after.ns / 1e6);
 }

@@ -15,12 +15,14 @@
 #include "compiler/ir/ir.h"
 
 typedef struct pass_options {
-    bool inference;             /* there will be no training pass: `training` is false, dropout the identity */
+    /* there will be no training pass: `training` is false, dropout the identity */
+    bool inference;
     bool verify;                /* check the layer after each pass */
     const char *stop_after;     /* name of a pass, or NULL */
     dim_lookup *dim_value;      /* values that symbols have or are likely to have; may be NULL */
     void *ud;
-    double nodes, degree, graphs;               /* of a typical graph; 0: 100,000 nodes, 16 edges a node, 64 graphs */
+    /* of a typical graph; 0: 100,000 nodes, 16 edges a node, 64 graphs */
+    double nodes, degree, graphs;
     /* Called after each pass with the layer as it is then: for --emit=ir@after:pass. May be NULL. */
     void (*after)(void *ud, const char *pass, const ir_layer *l);
 } pass_options;

@@ -1,9 +1,10 @@
 /* Product: factors, contractions and one sum over members in the cheapest order.
  *
- * So factors of one map are multiplied where they live, weights are multiplied with each other first, what is the same for
- * a group leaves the sum, a product by a weight stands before or after the sum as widths say, and products with a
- * matrix a relation are made once a pair of node and relation. A factor that leaves a sum must not make 0 of nothing
- * into something else: where it may be no finite number, the result is 0 where there are no members. */
+ * So factors of one map are multiplied where they live, weights are multiplied with each other first, what
+ * is the same for a group leaves the sum, a product by a weight stands before or after the sum as widths
+ * say, and products with a matrix a relation are made once a pair of node and relation. A factor that
+ * leaves a sum must not make 0 of nothing into something else: where it may be no finite number, the
+ * result is 0 where there are no members. */
 #include "compiler/passes/product.h"
 #include "compiler/passes/rules.h"
 
@@ -48,7 +49,8 @@ static uint8_t home_of(rewriter *r, homes *h, const factor *f, bool divides)
     if (op_of(l, f->t.v) != OP_GATHER)
         return HOME_LOCAL;
     ir_val along = arg_of(l, f->t.v, 1);
-    if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, f->t.v)) || (divides && !ir_map_total(l, along)))
+    if (!cost_fewer_rows(&r->model, ir_cod(l, along), dom_of(l, f->t.v)) ||
+        (divides && !ir_map_total(l, along)))
         return HOME_LOCAL;
     return home_id(h, along);
 }
@@ -106,7 +108,8 @@ static void add_ways(rewriter *r, const product *p, homes *h, order_problem *q)
     uint32_t n = h->n;
     for (uint32_t k = 2; k < n; k++) {
         ir_val g = sorted_side(l, h->map[k]);
-        bool plain = op_of(l, g) == OP_MAP_DST || op_of(l, g) == OP_MAP_SRC || op_of(l, g) == OP_MAP_GRAPH || op_of(l, g) == OP_MAP_INDEX;
+        bool plain = op_of(l, g) == OP_MAP_DST || op_of(l, g) == OP_MAP_SRC ||
+                     op_of(l, g) == OP_MAP_GRAPH || op_of(l, g) == OP_MAP_INDEX;
         if (!plain || ir_same(g, p->map) || !ir_map_total(l, g))
             continue;
         if (is_kind_map(l, g) && is_node_map(l, p->map) && op_of(l, p->map) != OP_MAP_PREFIX) {
@@ -143,7 +146,9 @@ static void state_problem(rewriter *r, const product *p, homes *h, order_problem
         ir_val atom = p->f[k].atom;
         if (op_of(l, atom) == OP_GATHER)
             atom = arg_of(l, atom, 0);
-        q->f[k] = (order_factor){.at = term_letters(t), .home = home_of(r, h, &p->f[k], divides), .inverse = p->f[k].inverse,
+        q->f[k] = (order_factor){.at = term_letters(t),
+                                 .home = home_of(r, h, &p->f[k], divides),
+                                 .inverse = p->f[k].inverse,
                                  .computed = !cost_in_memory(l, atom),
                                  .steps = steps_of(r, t->v)};
         for (uint32_t j = 0; j < t->n; j++)
@@ -172,7 +177,9 @@ static void state_problem(rewriter *r, const product *p, homes *h, order_problem
             uint8_t home = HOME_LOCAL;
             for (uint8_t k = 2; k < h->n; k++) {
                 bool both = ir_is(m) ? ir_same(h->map[k], m)
-                                     : op_of(l, h->map[k]) == OP_MAP_PAIR && map_lifts(l, h->map[i], h->map[k]) && map_lifts(l, h->map[j], h->map[k]);
+                                     : op_of(l, h->map[k]) == OP_MAP_PAIR &&
+                                           map_lifts(l, h->map[i], h->map[k]) &&
+                                           map_lifts(l, h->map[j], h->map[k]);
                 if (both && (home == HOME_LOCAL || q->rows[k] < q->rows[home]))
                     home = k;
             }
@@ -256,8 +263,12 @@ static bool merge(maker *m, const order_step *s)
     }
     if ((x.wild || y.wild) && (x.tainted || y.tainted))
         return false;
-    factor made = {.t = multiplied(l, &x, &y, need, p->out), .inverse = x.inverse && y.inverse, .summed = x.summed || y.summed,
-                   .wild = x.wild || y.wild, .tainted = x.tainted || y.tainted, .outside = x.outside && y.outside};
+    factor made = {.t = multiplied(l, &x, &y, need, p->out),
+                   .inverse = x.inverse && y.inverse,
+                   .summed = x.summed || y.summed,
+                   .wild = x.wild || y.wild,
+                   .tainted = x.tainted || y.tainted,
+                   .outside = x.outside && y.outside};
     if (made.wild && made.summed) {             /* nothing is summed where there are no members */
         made.t.v = where_members(l, m->guard, made.t.v, 0);
         made.wild = false;
@@ -363,8 +374,10 @@ static double cost_from(rewriter *r, ir_val v, const ir_val *atoms, uint32_t n_a
             continue;
         const ir_node *n = ir_at(l, x);
         ns += cost_value(&r->model, x).ns;
-        if (n->op == OP_GATHER && cost_gather_byte(&r->model, n->args[1]) == COST_FAR && !cost_in_memory(l, n->args[0]))
-            ns += cost_rows(&r->model, dom_of(l, n->args[0])) * cost_elems(&r->model, x) * 4 * COST_STREAM * steps_of(r, n->args[0]);
+        if (n->op == OP_GATHER && cost_gather_byte(&r->model, n->args[1]) == COST_FAR &&
+            !cost_in_memory(l, n->args[0]))
+            ns += cost_rows(&r->model, dom_of(l, n->args[0])) * cost_elems(&r->model, x) * 4 * COST_STREAM *
+                  steps_of(r, n->args[0]);
         for (uint32_t k = 0; k < n->nargs; k++)
             visit(&t, n->args[k]);
     }
@@ -380,7 +393,8 @@ static bool worth_it(rewriter *r, ir_val v)
     return op == OP_MUL && !is_unit(r->l, v);
 }
 
-/* Element-wise products of factors that all live in different places, or all among the members, are as they are. */
+/* Element-wise products of factors that all live in different places, or all among the members, are as
+ * they are. */
 static bool anything_to_choose(const product *p, const order_problem *q)
 {
     letters all = 0;
@@ -399,7 +413,8 @@ ir_val rule_product(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;
     product p;
-    if (!worth_it(r, v) || !ir_is_arith(ir_at(l, v)->type) || !product_take(r, v, true, &p) || p.n < (ir_is(p.map) || op_of(l, v) == OP_EINSUM ? 2u : 3u))
+    if (!worth_it(r, v) || !ir_is_arith(ir_at(l, v)->type) || !product_take(r, v, true, &p) ||
+        p.n < (ir_is(p.map) || op_of(l, v) == OP_EINSUM ? 2u : 3u))
         return v;
     ir_val atoms[2 * ORDER_FACTORS];
     uint32_t n_atoms = 0;

@@ -1,4 +1,5 @@
-/* A product taken apart: factors, the letters that are summed, and at most one sum over the members of groups. */
+/* A product taken apart: factors, the letters that are summed, and at most one sum over the members of
+ * groups. */
 #ifndef MPC_PASSES_PRODUCT_H
 #define MPC_PASSES_PRODUCT_H
 
@@ -10,7 +11,8 @@ typedef struct factor {
     bool inverse;
     bool outside;               /* stood outside of the sum over members */
     bool summed;                /* holds the sum over members */
-    bool wild;                  /* came out of the sum and may be no finite number where there are no members */
+    /* came out of the sum and may be no finite number where there are no members */
+    bool wild;
     bool tainted;               /* stood outside, and the same: it shows where there are no members, too */
 } factor;
 
@@ -26,8 +28,8 @@ typedef struct product {
     dim times;                  /* of summed letters that no factor has */
 } product;
 
-/* False: v is no product, or has too many factors. With `deep` contractions and gathers of products are taken apart
- * as well; otherwise they are factors. */
+/* False: v is no product, or has too many factors. With `deep` contractions and gathers of products are
+ * taken apart as well; otherwise they are factors. */
 bool product_take(rewriter *r, ir_val v, bool deep, product *p);
 
 #endif

@@ -1,7 +1,7 @@
 /* Taking products apart. See product.h.
  *
- * Seen through are products and quotients, contractions, signs, views that only name axes anew, gathers of products and one sum over members,
- * as long as nobody else reads them. */
+ * Seen through are products and quotients, contractions, signs, views that only name axes anew, gathers of
+ * products and one sum over members, as long as nobody else reads them. */
 #include "compiler/passes/product.h"
 
 #include <string.h>
@@ -92,7 +92,8 @@ static int open_item(taking *t, uint32_t k)
     item it = t->at[k], a = it, b = it;
     const ir_node *n = ir_at(l, it.v);
     if (n->op == OP_AGG_SUM) {
-        if (ir_is(t->p->map) || it.inverse || ir_is(it.gathered) || it.inside || !alone(t, it.v) || !ir_dom_same(n->dom, dom_of(l, t->root)))
+        if (ir_is(t->p->map) || it.inverse || ir_is(it.gathered) || it.inside || !alone(t, it.v) ||
+            !ir_dom_same(n->dom, dom_of(l, t->root)))
             return 0;
         t->p->map = n->args[1];
         t->at[k].v = n->args[0];
@@ -101,8 +102,8 @@ static int open_item(taking *t, uint32_t k)
     }
     if (n->op == OP_GATHER) {
         ir_val u = n->args[0];
-        if (!t->deep || ir_is(it.gathered) || !alone(t, it.v) || rw_uses(t->r, u) > 1 || !is_product_op(op_of(l, u)) || !ir_map_total(l, n->args[1]) ||
-            (ir_is(t->p->map) && !it.inside))
+        if (!t->deep || ir_is(it.gathered) || !alone(t, it.v) || rw_uses(t->r, u) > 1 ||
+            !is_product_op(op_of(l, u)) || !ir_map_total(l, n->args[1]) || (ir_is(t->p->map) && !it.inside))
             return 0;
         t->at[k].v = u;
         t->at[k].gathered = n->args[1];
@@ -157,7 +158,8 @@ static factor factor_of(ir_layer *l, const product *p, const item *it)
     } else if (ir_is(it->gathered)) {
         v = ir_gather(l, v, it->gathered);
     }
-    return (factor){.t = term_make(l, v, it->names), .atom = it->v, .inverse = it->inverse, .outside = outside};
+    return (factor){
+        .t = term_make(l, v, it->names), .atom = it->v, .inverse = it->inverse, .outside = outside};
 }
 
 /* Letters that nothing else needs are summed in the factor itself. */

@@ -1,7 +1,7 @@
 /* Relation: views of values by pair are contracted before anybody lays them out.
  *
- * einsum("ri,rio->o", spread(p), W) is a sum over the pairs of a row of p @ W[r]: no table of rows by relations
- * exists. Element-wise work on such views is done by pair. */
+ * einsum("ri,rio->o", spread(p), W) is a sum over the pairs of a row of p @ W[r]: no table of rows by
+ * relations exists. Element-wise work on such views is done by pair. */
 #include "compiler/passes/rules.h"
 #include "compiler/passes/term.h"
 
@@ -74,8 +74,8 @@ static ir_val reduce_spread(ir_layer *l, ir_val v)
     return ir_spread(l, ir_reduce(l, op_of(l, v), p, axis - 1), pairs);
 }
 
-/* Does f(0, ...) = 0 hold where one operand is a spread, whatever the others are? A weight counts as finite; what is NaN
- * at a row stays so. */
+/* Does f(0, ...) = 0 hold where one operand is a spread, whatever the others are? A weight counts as
+ * finite; what is NaN at a row stays so. */
 static bool keeps_zeros(const ir_layer *l, ir_val v, uint32_t n_spread)
 {
     const ir_node *n = ir_at(l, v);
@@ -87,12 +87,14 @@ static bool keeps_zeros(const ir_layer *l, ir_val v, uint32_t n_spread)
     if (n_spread == n->nargs)
         return n->op == OP_ADD || n->op == OP_SUB || n->op == OP_MUL || n->op == OP_MAX || n->op == OP_MIN;
     for (uint32_t k = 0; k < n->nargs; k++)
-        if (op_of(l, n->args[k]) != OP_SPREAD && !is_unit(l, bare(l, n->args[k])) && !is_finite(l, n->args[k]))
+        if (op_of(l, n->args[k]) != OP_SPREAD && !is_unit(l, bare(l, n->args[k])) &&
+            !is_finite(l, n->args[k]))
             return false;
     return (flags & OPF_LIN0) && (flags & OPF_LIN1);
 }
 
-/* maximum(spread(n), 1) is positive though n need not be: seen as by pair when it divides a spread of the same pairs. */
+/* maximum(spread(n), 1) is positive though n need not be: seen as by pair when it divides a spread of the
+ * same pairs. */
 static bool divides_by_pair(const ir_layer *l, ir_val v, ir_val pairs)
 {
     if (op_of(l, v) != OP_DIV)
@@ -117,14 +119,16 @@ static ir_val operand_by_pair(ir_layer *l, ir_val a, ir_val pairs, uint32_t rank
     const ir_node *n = ir_at(l, a);
     if (n->op == OP_SPREAD && ir_same(n->args[1], pairs) && n->rank == rank)
         return n->args[0];
-    if (n->op == OP_RESHAPE && op_of(l, n->args[0]) == OP_SPREAD && ir_same(arg_of(l, n->args[0], 1), pairs) && n->rank == rank &&
+    if (n->op == OP_RESHAPE && op_of(l, n->args[0]) == OP_SPREAD &&
+        ir_same(arg_of(l, n->args[0], 1), pairs) && n->rank == rank &&
         dim_equal(l->dims, n->shape[0], ir_at(l, n->args[0])->shape[0])) {
         ir_shape s = ir_shape_of(l, a), t = {s.rank - 1, {{0}}};        /* axes of 1 put after the first */
         memcpy(t.at, s.at + 1, t.rank * sizeof *t.at);
         return ir_reshape(l, arg_of(l, n->args[0], 0), &t);
     }
     if (n->op == OP_MAX && rank == n->rank) {
-        ir_val x = operand_by_pair(l, n->args[0], pairs, rank), y = operand_by_pair(l, n->args[1], pairs, rank);
+        ir_val x = operand_by_pair(l, n->args[0], pairs, rank),
+               y = operand_by_pair(l, n->args[1], pairs, rank);
         return ir_is(x) && ir_is(y) ? ir_maximum(l, x, y) : (ir_val){0};
     }
     if (n->rank < rank || dim_is(l->dims, n->shape[0], 1)) {

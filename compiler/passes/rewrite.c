@@ -32,7 +32,8 @@ static void count(rewriter *r, const char *rule)
             return;
         }
     }
-    vec_reserve_bytes(r->mem, (void **)&s->counts, &s->cap_counts, s->n_counts, s->n_counts + 1, sizeof *s->counts);
+    vec_reserve_bytes(r->mem, (void **)&s->counts, &s->cap_counts, s->n_counts, s->n_counts + 1,
+                      sizeof *s->counts);
     s->counts[s->n_counts++] = (pass_count){r->pass, rule, 1};
 }
 
@@ -97,7 +98,8 @@ static ir_val on_value(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     return apply_rules(s, v);
 }
 
-static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site, const rewrite *rules, uint32_t n_rules)
+static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site,
+                     const rewrite *rules, uint32_t n_rules)
 {
     uint32_t at = 0, limit = from->n_nodes * MAX_GROWTH + 4096;
     arena_mark empty[2] = {arena_get_mark(r->scratch[0]), arena_get_mark(r->scratch[1])};
@@ -111,7 +113,12 @@ static ir_layer *run(rewriter *r, const ir_layer *from, arena *mem, rewrite_site
         r->uses = NULL;
         r->n_uses = r->cap_uses = 0;
         ir_live live = ir_find_live(now, r->work);
-        sweep s = {.r = r, .rules = rules, .n_rules = n_rules, .limit = limit, .old_uses = ir_uses(now, &live, r->work), .late = late};
+        sweep s = {.r = r,
+                   .rules = rules,
+                   .n_rules = n_rules,
+                   .limit = limit,
+                   .old_uses = ir_uses(now, &live, r->work),
+                   .late = late};
         now = ir_rebuild(now, to, on_value, &s);
         arena_release(r->work, work);
         r->fired += s.fired;
@@ -135,7 +142,8 @@ ir_layer *rewrite_run(rewriter *r, const ir_layer *from, arena *mem, const rewri
     return run(r, from, mem, NULL, rules, n_rules);
 }
 
-ir_layer *rewrite_try(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site, const rewrite *rules, uint32_t n_rules)
+ir_layer *rewrite_try(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site,
+                      const rewrite *rules, uint32_t n_rules)
 {
     return run(r, from, mem, site, rules, n_rules);
 }

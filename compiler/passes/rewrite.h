@@ -1,10 +1,9 @@
 /* Rewriting a layer by rules until none applies: what every pass runs on.
  *
- * A sweep builds the layer anew, operands first. Each value is made on its new operands by the constructors and
- * shown to the rules; a rule returns it as it is, or another value of the layer that is equal to it (up to what
- * constructors may do: a value of the unit domain where all members hold the same). Sweeps follow until
- * none rewrites. Between them the layer lives in scratch memory.
- */
+ * A sweep builds the layer anew, operands first. Each value is made on its new operands by the
+ * constructors and shown to the rules; a rule returns it as it is, or another value of the layer that is
+ * equal to it (up to what constructors may do: a value of the unit domain where all members hold the
+ * same). Sweeps follow until none rewrites. Between them the layer lives in scratch memory. */
 #ifndef MPC_PASSES_REWRITE_H
 #define MPC_PASSES_REWRITE_H
 
@@ -50,7 +49,8 @@ typedef struct rewrite_site {
 /* The rules to the end, `from` untouched; the result in `mem`. */
 ir_layer *rewrite_run(rewriter *r, const ir_layer *from, arena *mem, const rewrite *rules, uint32_t n_rules);
 /* The same with one rewriting first. NULL when that one returned its value unchanged. */
-ir_layer *rewrite_try(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site, const rewrite *rules, uint32_t n_rules);
+ir_layer *rewrite_try(rewriter *r, const ir_layer *from, arena *mem, rewrite_site *site,
+                      const rewrite *rules, uint32_t n_rules);
 
 /* How many users a value has; one for a value that the sweep has just made. */
 uint32_t rw_uses(const rewriter *r, ir_val v);

@@ -5,7 +5,8 @@
 #include "compiler/passes/rewrite.h"
 
 /* simplify.c: algebra on numbers */
-ir_val rule_inference(rewriter *r, ir_val v);       /* training is false, dropout the identity, when that is known */
+/* training is false, dropout the identity, when that is known */
+ir_val rule_inference(rewriter *r, ir_val v);
 ir_val rule_where(rewriter *r, ir_val v);
 ir_val rule_constants(rewriter *r, ir_val v);       /* (x * 2) * 3, x / 4, ... */
 ir_val rule_factor(rewriter *r, ir_val v);          /* x @ A + x @ B */
@@ -15,8 +16,10 @@ ir_val rule_slice(rewriter *r, ir_val v);
 ir_val rule_concat(rewriter *r, ir_val v);
 ir_val rule_reshape(rewriter *r, ir_val v);
 ir_val rule_leading_ones(rewriter *r, ir_val v);
-ir_val rule_axis_sum(rewriter *r, ir_val v);        /* sum of a product as a contraction, of what is repeated as a product */
-ir_val rule_contract(rewriter *r, ir_val v);        /* axes of 1, repeated or transposed operands of a contraction */
+/* sum of a product as a contraction, of what is repeated as a product */
+ir_val rule_axis_sum(rewriter *r, ir_val v);
+/* axes of 1, repeated or transposed operands of a contraction */
+ir_val rule_contract(rewriter *r, ir_val v);
 
 /* hoist.c: what can be computed where there are fewer rows */
 ir_val rule_hoist(rewriter *r, ir_val v);

@@ -112,7 +112,8 @@ ir_val rule_factor(rewriter *r, ir_val v)
         ir_val p = arg_of(l, a, !k), q = arg_of(l, b, !k);
         ir_shape s = ir_shape_of(l, p), t = ir_shape_of(l, q);
         if (!ir_same(arg_of(l, a, k), arg_of(l, b, k)) || !ir_shape_same(l, &s, &t) || is_unit(l, v) ||
-            !ir_dom_same(dom_of(l, p), dom_of(l, q)) || !cost_fewer_rows(&r->model, dom_of(l, p), dom_of(l, v)))
+            !ir_dom_same(dom_of(l, p), dom_of(l, q)) ||
+            !cost_fewer_rows(&r->model, dom_of(l, p), dom_of(l, v)))
             continue;
         ir_val sum = ir_ew2(l, op_of(l, v), p, q), x = arg_of(l, a, k);
         return k ? ir_contract(l, sum, x, &e) : ir_contract(l, x, sum, &e);

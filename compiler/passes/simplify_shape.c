@@ -14,14 +14,16 @@ static bool not_negative(const ir_layer *l, dim d)
 }
 
 /* The operands that a range of a concat's axis touches: first and last, and where the first begins. */
-static bool parts_of_range(const ir_layer *l, ir_val concat, dim lo, dim len, uint32_t *first, uint32_t *last, dim *begin)
+static bool parts_of_range(const ir_layer *l, ir_val concat, dim lo, dim len, uint32_t *first,
+                           uint32_t *last, dim *begin)
 {
     uint32_t axis = (uint32_t)ir_at(l, concat)->u.axis, n = ir_at(l, concat)->nargs;
     dim at = dim_const(l->dims, 0), end = dim_add(l->dims, lo, len);
     bool found = false;
     for (uint32_t k = 0; k < n; k++) {
         dim past = dim_add(l->dims, at, ir_at(l, arg_of(l, concat, k))->shape[axis]);
-        if (!found && not_negative(l, dim_sub(l->dims, lo, at)) && not_negative(l, dim_sub(l->dims, past, lo)) && !dim_equal(l->dims, past, lo)) {
+        if (!found && not_negative(l, dim_sub(l->dims, lo, at)) &&
+            not_negative(l, dim_sub(l->dims, past, lo)) && !dim_equal(l->dims, past, lo)) {
             found = true;
             *first = k;
             *begin = at;
@@ -52,7 +54,8 @@ ir_val rule_slice(rewriter *r, ir_val v)
         dim begin;
         if (!parts_of_range(l, a, lo, len, &first, &last, &begin) || (first == 0 && last == n - 1))
             return v;
-        ir_val all = first == last ? arg_of(l, a, first) : ir_concat(l, ir_at(l, a)->args + first, last - first + 1, axis);
+        ir_val all = first == last ? arg_of(l, a, first)
+                                   : ir_concat(l, ir_at(l, a)->args + first, last - first + 1, axis);
         return ir_slice(l, all, axis, dim_sub(l->dims, lo, begin), len);
     }
     if (op_of(l, a) == OP_BROADCAST) {
@@ -77,9 +80,11 @@ ir_val rule_concat(rewriter *r, ir_val v)
     ir_val *parts = NEW_N(r->work, ir_val, n);
     for (uint32_t k = 0; k < n; k++) {
         ir_val b = arg_of(l, v, k), a = made ? parts[made - 1] : b;
-        if (made && op_of(l, a) == OP_SLICE && op_of(l, b) == OP_SLICE && ir_same(arg_of(l, a, 0), arg_of(l, b, 0)) &&
-            ir_at(l, a)->u.slice.axis == axis && ir_at(l, b)->u.slice.axis == axis &&
-            dim_equal(l->dims, dim_add(l->dims, ir_at(l, a)->u.slice.lo, ir_at(l, a)->shape[axis]), ir_at(l, b)->u.slice.lo)) {
+        if (made && op_of(l, a) == OP_SLICE && op_of(l, b) == OP_SLICE &&
+            ir_same(arg_of(l, a, 0), arg_of(l, b, 0)) && ir_at(l, a)->u.slice.axis == axis &&
+            ir_at(l, b)->u.slice.axis == axis &&
+            dim_equal(l->dims, dim_add(l->dims, ir_at(l, a)->u.slice.lo, ir_at(l, a)->shape[axis]),
+                      ir_at(l, b)->u.slice.lo)) {
             dim len = dim_add(l->dims, ir_at(l, a)->shape[axis], ir_at(l, b)->shape[axis]);
             parts[made - 1] = ir_slice(l, arg_of(l, a, 0), axis, ir_at(l, a)->u.slice.lo, len);
             continue;
@@ -100,7 +105,8 @@ ir_val rule_reshape(rewriter *r, ir_val v)
         return v;
     ir_val f = arg_of(l, v, 0);
     const ir_node *n = ir_at(l, f);
-    if (ir_ops[n->op].cls == CLS_EW && ir_ops[n->op].nargs == 1 && op_of(l, n->args[0]) == op && rw_uses(r, f) == 1) {
+    if (ir_ops[n->op].cls == CLS_EW && ir_ops[n->op].nargs == 1 && op_of(l, n->args[0]) == op &&
+        rw_uses(r, f) == 1) {
         ir_node like = *n;
         ir_shape s = ir_shape_of(l, v);
         ir_val x = n->args[0];
@@ -212,9 +218,11 @@ ir_val rule_axis_sum(rewriter *r, ir_val v)
     if (op == OP_DIV) {
         term y = term_of_operand(l, arg_of(l, a, 1), names, rank);
         ir_val x = arg_of(l, a, 0);
-        if ((term_letters(&y) & ~keep) || ir_at(l, x)->rank != rank || dim_is(l->dims, ir_at(l, x)->shape[axis], 1))
+        if ((term_letters(&y) & ~keep) || ir_at(l, x)->rank != rank ||
+            dim_is(l->dims, ir_at(l, x)->shape[axis], 1))
             return v;
-        return as_shape_of(l, ir_div(l, ir_reduce(l, OP_RSUM, x, (int)axis), term_arrange(l, &y, left, n_left)), v);
+        return as_shape_of(
+            l, ir_div(l, ir_reduce(l, OP_RSUM, x, (int)axis), term_arrange(l, &y, left, n_left)), v);
     }
     return v;
 }

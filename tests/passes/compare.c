@@ -70,12 +70,15 @@ static void make_graph(bench *b, const graph_case *c)
 {
     for (int64_t e = 0; e < c->n_edges; e++) {
         int64_t k = c->n_graphs > 1 ? (int64_t)(next_random(b) % (uint64_t)c->n_graphs) : 0;
-        int64_t lo = c->n_graphs > 1 ? c->ptr[k] : 0, n_src = c->n_graphs > 1 ? c->ptr[k + 1] - lo : c->n_src, n_dst = c->n_graphs > 1 ? n_src : c->n_dst;
+        int64_t lo = c->n_graphs > 1 ? c->ptr[k] : 0,
+                n_src = c->n_graphs > 1 ? c->ptr[k + 1] - lo : c->n_src,
+                n_dst = c->n_graphs > 1 ? n_src : c->n_dst;
         if (n_src == 0) {
             lo = 0;
             n_src = n_dst = c->ptr[1];
         }
-        int64_t s = lo + (int64_t)(next_random(b) % (uint64_t)n_src), d = lo + (int64_t)(next_random(b) % (uint64_t)n_dst);
+        int64_t s = lo + (int64_t)(next_random(b) % (uint64_t)n_src),
+                d = lo + (int64_t)(next_random(b) % (uint64_t)n_dst);
         if (e % 5 == 0)
             d = lo;
         if (d == 1 || d == LONE)
@@ -93,8 +96,14 @@ static void make_graph(bench *b, const graph_case *c)
         if (c->square)
             b->src[2] = b->dst[2];
     }
-    b->g = (interp_graph){.n_src = c->n_src, .n_dst = c->n_dst, .n_edges = c->n_edges, .src = b->src, .dst = b->dst, .square = c->square,
-                          .n_graphs = c->n_graphs, .graph_ptr = c->square ? c->ptr : NULL};
+    b->g = (interp_graph){.n_src = c->n_src,
+                          .n_dst = c->n_dst,
+                          .n_edges = c->n_edges,
+                          .src = b->src,
+                          .dst = b->dst,
+                          .square = c->square,
+                          .n_graphs = c->n_graphs,
+                          .graph_ptr = c->square ? c->ptr : NULL};
 }
 
 static int64_t rows_of(bench *b, ir_dom dom)
@@ -121,7 +130,9 @@ static void fill_input(bench *b, uint32_t i, fill how)
         if (n->type == T_BOOL)
             at[k] = next_random(b) & 1;
         else if (n->type == T_INDEX)
-            at[k] = n->none && next_random(b) % 4 == 0 ? -1 : (double)(next_random(b) % (uint64_t)(range > 0 ? range : 1));
+            at[k] = n->none && next_random(b) % 4 == 0
+                        ? -1
+                        : (double)(next_random(b) % (uint64_t)(range > 0 ? range : 1));
         else
             at[k] = uniform(b);
     }
@@ -146,11 +157,17 @@ static bool near(double got, double want, fill how)
 }
 
 /* -1: the layer cannot be run on this graph at these sizes, 0: they differ, 1: they agree. */
-static int compare_once(bench *b, const ir_layer *before, const ir_layer *after, const char *name, fill how, buf *out)
+static int compare_once(bench *b, const ir_layer *before, const ir_layer *after, const char *name, fill how,
+                        buf *out)
 {
     for (uint32_t i = 0; i < before->n_inputs; i++)
         fill_input(b, i, how);
-    interp_call call = {.graph = &b->g, .dims = b->dims, .n_dims = MAX_SYMBOLS, .reals = b->reals, .inputs = b->inputs, .seed = 7};
+    interp_call call = {.graph = &b->g,
+                        .dims = b->dims,
+                        .n_dims = MAX_SYMBOLS,
+                        .reals = b->reals,
+                        .inputs = b->inputs,
+                        .seed = 7};
     interp_result x = {0}, y = {0};
     int verdict = interp_run(before, &call, &x) ? 1 : -1;
     if (verdict == 1 && !interp_run(after, &call, &y)) {
@@ -172,7 +189,8 @@ static int compare_once(bench *b, const ir_layer *before, const ir_layer *after,
                 continue;
             if (near(got, want, how))
                 continue;
-            buf_printf(out, "%s, fill %d: %s[%lld] is %.12g, not %.12g\n", name, how, before->outputs[o].name, (long long)k, got, want);
+            buf_printf(out, "%s, fill %d: %s[%lld] is %.12g, not %.12g\n", name, how,
+                       before->outputs[o].name, (long long)k, got, want);
             verdict = 0;
         }
     }
@@ -189,7 +207,8 @@ bool compare_layers(const ir_layer *before, const ir_layer *after, buf *out)
     uint32_t n = dim_n_symbols(before->dims), ran = 0;
     bool same = b.inputs && n <= MAX_SYMBOLS && before->n_statics <= MAX_STATICS;
     for (uint32_t i = 0; same && i < before->n_statics; i++)
-        b.reals[i] = before->statics[i].has_default && before->statics[i].real ? before->statics[i].value : 0.7;
+        b.reals[i] =
+            before->statics[i].has_default && before->statics[i].real ? before->statics[i].value : 0.7;
     for (int s = 0; same && s < N_SIZES; s++) {
         for (uint32_t i = 0; i < n; i++)
             b.dims[i] = sizes[s][i % 4];

@@ -11,8 +11,7 @@
  *     --check             instead: run the interpreter before and after on hard graphs (a source in f64), and compare
  *     --expect OUT        instead: 1 unless the IR is the text of that file; with --bless it is written there
  *
- * Exit status 0; 1 when something is wrong; 2 for wrong usage.
- */
+ * Exit status 0; 1 when something is wrong; 2 for wrong usage. */
 #include "tests/passes/compare.h"
 
 #include "compiler/ir/print.h"
@@ -72,7 +71,8 @@ static ir_layer *layer_of_source(const options *o, arena *a, str_table *names, c
     diags *ds = diags_new(a, sources);
     uint32_t file = source_add(sources, "layer.mp", text->at ? text->at : "", text->n);
     const ast_file *tree = parse_file(a, names, ds, sources, file);
-    const sem_program *p = sema_check(a, names, ds, tree, &(sem_options){.real = o->check ? SEM_F64 : SEM_F32});
+    const sem_program *p =
+        sema_check(a, names, ds, tree, &(sem_options){.real = o->check ? SEM_F64 : SEM_F32});
     for (int i = 0; i < o->n_defines; i++) {
         const char *eq = strchr(o->defines[i], '=');
         if (eq)
@@ -140,7 +140,8 @@ static int expected(const options *o, buf *out)
         return f && !fclose(f) && written ? 0 : 1;
     }
     buf want = buf_make(NULL);
-    bool same = read_file(o->expect, &want) && want.n == out->n && !memcmp(buf_text(&want), buf_text(out), out->n);
+    bool same =
+        read_file(o->expect, &want) && want.n == out->n && !memcmp(buf_text(&want), buf_text(out), out->n);
     if (!same)
         fprintf(stderr, "%s: another result is expected by %s:\n", o->file, o->expect);
     else
@@ -154,7 +155,8 @@ int main(int argc, char **argv)
     options o = {.passes = {.inference = true, .verify = true}};
     buf text = buf_make(NULL), out = buf_make(NULL);
     if (!parse_options(argc, argv, &o) || !read_file(o.file, &text)) {
-        fprintf(stderr, "usage: pass_tool [--layer NAME] [-D NAME=VALUE] [--stop-after PASS] [--training] [--before] [--lowered] [--report] [--check] [--expect OUT [--bless]] FILE\n");
+        fprintf(stderr, "usage: pass_tool [--layer NAME] [-D NAME=VALUE] [--stop-after PASS] [--training] "
+                        "[--before] [--lowered] [--report] [--check] [--expect OUT [--bless]] FILE\n");
         return 2;
     }
     arena *a = arena_new((size_t)2 << 30);
