@@ -3,7 +3,8 @@
  *
  * Softmax in one walk (Milakov & Gimelshein 2018): m, l and the weighted sums are rescaled only when a
  * score exceeds m. m starts at the lowest finite number, so that a score of -inf first does no harm and a
- * group of -inf alone ends as 0 / 0. Variance: Welford's update, Chan's merge. */
+ * group of -inf alone ends as 0 / 0. Variance: Welford's update, Chan's merge, of the distances from the first
+ * member: exact for values that lie close together far from zero, where a mean in f32 would not be. */
 #include "compiler/plan/planner.h"
 
 #include <float.h>
@@ -12,6 +13,7 @@
 typedef struct acc_of {
     uint32_t a, b;            /* locals: the accumulator; var: mean and M2 */
     uint32_t n;               /* var: members so far */
+    uint32_t first;           /* var: the first member; mean is counted from it */
     ir_val group;             /* softmax: the scores of the group that it belongs to, or none */
     bool stepped;
 } acc_of;
@@ -132,7 +134,9 @@ static void begin_one(body *b, ir_val v)
         a->n = add_local(b, "var.n", SCOPE_ROW, t, one, true);
         a->a = add_local(b, "var.mean", SCOPE_ROW, t, e, true);
         a->b = add_local(b, "var.m2", SCOPE_ROW, t, e, true);
+        a->first = add_local(b, "var.first", SCOPE_ROW, t, e, true);
         init_scalar(b, a->n, t, 0);
+        init_with(b, v, a->first, t, 0);
         init_with(b, v, a->a, t, 0);
         init_with(b, v, a->b, t, 0);
         return;
@@ -179,7 +183,10 @@ static void combine_one(body *b, ir_val v)
     uint32_t d = add_local(b, "var.delta", SCOPE_ROW, t, elems_of(pl, v), false);
     kx share = cell(b, f, zero), delta = cell(b, d, off);
     put(b, &b->combine, &none, kn_store(p, kref_local(f, zero), op2(b, OP_DIV, t, n2, sum)));
-    put(b, &b->combine, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, other(b, a->a, off), cell(b, a->a, off))));
+    kx first = cell(b, a->first, off), first2 = other(b, a->first, off), empty = op2(b, OP_EQ, KT_BOOL, n1, num(b, t, 0));
+    put(b, &b->combine, &q, kn_store(p, kref_local(a->first, off), kx_map(p, OP_WHERE, t, empty, first2, first)));
+    put(b, &b->combine, &q, kn_store(p, kref_local(d, off),
+         op2(b, OP_ADD, t, op2(b, OP_SUB, t, other(b, a->a, off), cell(b, a->a, off)), op2(b, OP_SUB, t, first2, first))));
     put(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->b, off),
          op2(b, OP_ADD, t, other(b, a->b, off), op2(b, OP_MUL, t, op2(b, OP_MUL, t, delta, delta), op2(b, OP_MUL, t, n1, share)))));
     put(b, &b->combine, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, delta, share)));
@@ -354,7 +361,9 @@ void agg_step(body *b, ir_val v)
     put(b, &b->mem, &none, kn_accum(p, OP_ADD, kref_local(a->n, zero), num(b, t, 1)));
     put(b, &b->mem, &none, kn_store(p, kref_local(inv, zero), op2(b, OP_DIV, t, num(b, t, 1), cell(b, a->n, zero))));
     kx mean = cell(b, a->a, off), dv = cell(b, d, off), iv = cell(b, inv, zero);
-    put(b, &b->mem, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, x, mean)));
+    kx first = cell(b, a->first, off), alone = op2(b, OP_EQ, KT_BOOL, cell(b, a->n, zero), num(b, t, 1));
+    put(b, &b->mem, &q, kn_store(p, kref_local(a->first, off), kx_map(p, OP_WHERE, t, alone, x, first)));
+    put(b, &b->mem, &q, kn_store(p, kref_local(d, off), op2(b, OP_SUB, t, op2(b, OP_SUB, t, x, first), mean)));
     put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->b, off), /* d (x - (mean + d / n)) = d d (1 - 1 / n) */
          op2(b, OP_MUL, t, op2(b, OP_MUL, t, dv, dv), op2(b, OP_SUB, t, num(b, t, 1), iv))));
     put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(a->a, off), op2(b, OP_MUL, t, dv, iv)));
