@@ -31,7 +31,7 @@ static void one(kgen *g, knode *n)
     case KN_ROWS: kg_each_row(g, each_list, n); break;
     case KN_WALK: kg_walk(g, n); break;
     case KN_BLOCKS: kg_blocks(g, n); break;
-    case KN_MEMBERS: kg_each_member(g, n->body, n->n_body, each_list, n); break;
+    case KN_MEMBERS: kg_each_member(g, n->body, n->n_body, each_list, n, n); break;
     case KN_FOR:
         if (!left_to_rows(g, n))
             kg_for(g, n);

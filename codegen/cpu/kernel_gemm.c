@@ -151,7 +151,7 @@ static void by_groups(kgen *g, const product *p)
     int64_t most = p->in_block ? g->k->walk->block : g->k->tile > 1 ? g->k->tile : 1;
     group_store s = {p, emit_local(e, e->i64_t, most, 64)};
     if (p->in_block)
-        kg_each_member(g, NULL, 0, store_group, &s);
+        kg_each_member(g, NULL, 0, store_group, &s, NULL);
     else
         kg_each_row(g, store_group, &s);
 

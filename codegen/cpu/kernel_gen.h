@@ -156,7 +156,8 @@ LLVMValueRef kg_extent(kgen *g, kdim d);
 /* kernel_walk.c */
 void kg_walk(kgen *g, const knode *n);
 void kg_blocks(kgen *g, const knode *n);
-void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud);  /* of the block */
+/* Of the block; `pre` names rows to prefetch, or NULL. */
+void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud, const knode *pre);
 
 /* kernel_gemm.c */
 void kg_gemm(kgen *g, const kgemm *m);

@@ -180,7 +180,7 @@ static LLVMValueRef row_at(kgen *g, LLVMValueRef row, LLVMValueRef limit, bool s
 }
 
 /* Members are taken row by row, so that what belongs to the row is computed once for its members in the block. */
-void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud)
+void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud, const knode *pre)
 {
     bool *mine = NEW_N(g->mem, bool, g->k->n_locals + 1);
     mark_written(body, n_body, mine);
@@ -204,6 +204,8 @@ void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(k
     kg_push(g, false);
     kbind old = kg_bind(g, &g->member, kg_scalar(l.i), false);
     kg_changed(g);
+    if (pre && pre->n_prefetch && g->prefetch >= 0)
+        prefetch(g, pre, l.i);
     each(g, ud);
     kg_unbind(g, &g->member, old);
     kg_pop(g);

@@ -492,6 +492,10 @@ static void assemble(body *b)
         nodes inner = {0}, mopen = {0};
         group(b, &inner, &b->mem, kn_members, &mopen);
         close_group(b, &inner, kn_members, &mopen);
+        uint32_t *seen = NEW_N(pl->mem, uint32_t, p->n_exprs);
+        for (uint32_t i = 0; i < inner.n; i++)
+            if (inner.at[i]->kind == KN_MEMBERS)
+                add_prefetch(b, inner.at[i], inner.at[i]->body, inner.at[i]->n_body, seen);
         b->k.walk = kn_blocks(p, pl->opt.block, b->init.at, b->init.n, inner.at, inner.n, b->combine.at, b->combine.n);
         vec_push(pl->mem, &top, b->k.walk);
         for (uint32_t i = 1; i < b->k.n_locals; i++)

@@ -157,7 +157,7 @@ typedef struct knode {
     ir_op op;                                     /* ACCUM: OP_ADD OP_MUL OP_MAX OP_MIN OP_AND OP_OR */
     kgemm *gemm;
     uint32_t block;                               /* BLOCKS */
-    struct kprefetch { uint32_t buffer; kx row_at; kdim elems; } *prefetch; uint32_t n_prefetch;   /* WALK: row_at is an
+    struct kprefetch { uint32_t buffer; kx row_at; kdim elems; } *prefetch; uint32_t n_prefetch;   /* WALK, MEMBERS: row_at is an
                                                      expression over KX_MEMBER, evaluated `distance` members ahead */
 } knode;
 
