@@ -28,8 +28,7 @@ typedef struct rewriter {
     uint32_t n_uses, cap_uses;
     uint32_t fired;             /* rules that applied in this run */
     bool quiet;                 /* count nothing: a candidate is tried */
-
-    struct rewrite_site *site;
+    struct rewrite_site *site;  /* to be rewritten in the first sweep, or NULL */
 } rewriter;
 
 typedef ir_val rewrite_rule(rewriter *r, ir_val v);
