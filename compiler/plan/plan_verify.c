@@ -267,6 +267,15 @@ static void check_gemm(verifier *v, const kgemm *g)
 
 static void check_list(verifier *v, knode *const *body, uint32_t n, int depth);
 
+static void check_prefetch(verifier *v, const knode *n)
+{
+    for (uint32_t i = 0; i < n->n_prefetch; i++) {
+        if (n->prefetch[i].buffer >= v->p->n_buffers || !dim_good(v->p, n->prefetch[i].elems))
+            FAIL(v, "%s: a prefetch of no buffer", NAME(v));
+        check_use(v, n->prefetch[i].row_at, "a prefetch");
+    }
+}
+
 static void check_walk(verifier *v, const knode *n, int depth)
 {
     bool blocks = n->kind == KN_BLOCKS;
@@ -288,11 +297,7 @@ static void check_walk(verifier *v, const knode *n, int depth)
     v->row = row;
     v->member = !blocks;
     v->blocks = blocks;
-    for (uint32_t i = 0; i < n->n_prefetch; i++) {
-        if (n->prefetch[i].buffer >= v->p->n_buffers || !dim_good(v->p, n->prefetch[i].elems))
-            FAIL(v, "%s: a prefetch of no buffer", NAME(v));
-        check_use(v, n->prefetch[i].row_at, "a prefetch");
-    }
+    check_prefetch(v, n);
     check_list(v, n->body, n->n_body, depth);
     v->member = v->blocks = false;
 }
@@ -327,6 +332,7 @@ static void check_node(verifier *v, knode *n, int depth)
         bool row = v->row;
         v->row = v->member = true;
         v->blocks = false;
+        check_prefetch(v, n);
         check_list(v, n->body, n->n_body, depth);
         v->blocks = true;
         v->row = row;

@@ -105,6 +105,7 @@ static void edge_mlp(int64_t d, int64_t n, bool open, uint32_t tile, uint32_t bl
     knode *body[] = {kn_members(p, &hidden, 1), kn_gemm(p, gm), kn_members(p, use, 2)};
     knode *comb[] = {kn_for1(p, &l[3], 1, kn_accum(p, OP_MAX, kref_local(acc, x[3]), kx_other(p, &k, acc, x[3]))),
                      kn_accum(p, OP_ADD, kref_local(cnt, zero), kx_other(p, &k, cnt, zero))};
+    kn_prefetch(p, body[0], bu, kx_iload(p, bs, m), D);
     k.walk = kn_blocks(p, block, init, 2, body, 3, comb, 2);
     kx any = kx_map(p, OP_LT, KT_BOOL, zero, kx_idx(p, cnt, zero), none);
     knode *out = kn_for1(p, &l[4], 1, kn_store(p, kref_buffer(by, row, x[4]), kx_map(p, OP_WHERE, KT_F32, any, kx_local(p, &k, acc, x[4]), kx_num(p, KT_F32, 0))));
