@@ -1,19 +1,356 @@
-/* See backend.h. */
+/* See backend.h.
+ *
+ * Modules compiled in memory are specialised for the dims they meet; libraries keep them open. Each variant runs in
+ * three contexts: one thread, two, and seven played by a loop of our own that takes the parts in another order.
+ * A cache of its own lets a program be compiled once for the three. */
 #include "tests/prop/backend.h"
 
-struct backend { int unused; };
+#include "compiler/ir/build.h"
+#include "mpc.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { N_CONTEXTS = 3, MAX_VARIANTS = 8 };
+
+typedef struct variant {
+    bool f64, open, defines;            /* open: a library, dims unknown; defines: static arguments by -D */
+    int level;
+    mp_module *mod[N_CONTEXTS];
+    mp_layer *layer[N_CONTEXTS];
+    char name[80];
+} variant;
+
+struct backend {
+    const trial *t;
+    arena *mem;
+    char folder[64];
+    mp_context *ctx[N_CONTEXTS];
+    variant v[MAX_VARIANTS]; int n;
+    const char *defines[16]; int n_defines;
+    ir_layer *f32;                      /* the program with f32 as its reals */
+    int n_graphs;                       /* compared so far */
+};
+
+/* ---- contexts ---- */
+
+/* Seven threads played by one: every third part, then the next, then the others, from the last to the first. */
+static void backwards(void *ud, int64_t n, mp_part_fn part, void *arg)
+{
+    (void)ud;
+    for (int64_t first = 2; first >= 0; first--)
+        for (int64_t p = n - 1 - (n - 1 - first + 3) % 3; p >= 0; p -= 3)
+            if (p % 3 == first % 3 && p < n)
+                part(arg, p, (int)(p % 7));
+}
+
+static bool make_contexts(backend *b, buf *out)
+{
+    mp_context_options o[N_CONTEXTS] = {{.threads = 1}, {.threads = 2}, {.threads = 7, .parallel_for = backwards}};
+    for (int k = 0; k < N_CONTEXTS; k++)
+        if (mp_context_create(&o[k], &b->ctx[k])) {
+            buf_printf(out, "context: %s\n", mp_error_message(NULL));
+            return false;
+        }
+    return true;
+}
+
+static void empty_folder(const char *folder)
+{
+    DIR *d = opendir(folder);
+    char path[400];
+    for (struct dirent *e; d && (e = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        unlink(path);
+    }
+    if (d)
+        closedir(d);
+}
+
+/* ---- compiling ---- */
+
+static bool compile(backend *b, variant *v, int k, buf *out)
+{
+    mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .verify = 1};
+    if (v->defines) {
+        o.defines = b->defines;
+        o.n_defines = b->n_defines;
+    }
+    mp_status st;
+    if (v->open) {
+        char path[100];
+        snprintf(path, sizeof path, "%s/v%d.so", b->folder, (int)(v - b->v));
+        st = k ? MP_OK : mpc_compile_library(b->ctx[k], "layer.mp", b->t->text, &o, path);
+        if (!st)
+            st = mp_module_load(b->ctx[k], path, &v->mod[k]);
+    } else {
+        st = mpc_compile_text(b->ctx[k], "layer.mp", b->t->text, &o, &v->mod[k]);
+    }
+    mp_static statics[16];
+    int n = 0;
+    for (int i = 0; i < b->t->sizes.n; i++)
+        if (!v->defines && !b->t->sizes.at[i].has_default)
+            statics[n++] = (mp_static){b->t->sizes.at[i].name, b->t->sizes.at[i].real ? MP_STATIC_REAL : MP_STATIC_DIM, b->t->sizes.at[i].dim,
+                                       b->t->sizes.at[i].number};
+    if (!st)
+        st = mp_layer_create(v->mod[k], NULL, statics, n, &v->layer[k]);
+    if (st)
+        buf_printf(out, "%s: %s: %s\n", v->name, mp_status_name(st), mp_error_message(b->ctx[k]));
+    return !st;
+}
+
+static void add_variant(backend *b, bool f64, int level, bool open, bool defines)
+{
+    variant *v = &b->v[b->n++];
+    *v = (variant){.f64 = f64, .level = level, .open = open, .defines = defines && b->n_defines};
+    snprintf(v->name, sizeof v->name, "%s -O%d, %s%s", f64 ? "f64" : "f32", level ? 3 : 0, open ? "library" : "in memory", v->defines ? ", -D" : "");
+}
 
 backend *backend_new(const trial *t, buf *out)
 {
-    (void)t;
-    buf_puts(out, "no backend\n");
+    arena *mem = arena_new(0);
+    backend *b = NEW(mem, backend);
+    *b = (backend){.t = t, .mem = mem, .folder = "/tmp/mpc-prop-XXXXXX"};
+    if (!mkdtemp(b->folder)) {
+        buf_puts(out, "no folder for temporary files\n");
+        arena_free(mem);
+        return NULL;
+    }
+    setenv("MPC_CACHE_DIR", b->folder, 1);
+    for (int i = 0; i < t->sizes.n; i++)
+        b->defines[b->n_defines++] = t->sizes.at[i].real ? arena_printf(mem, "%s=%.17g", t->sizes.at[i].name, t->sizes.at[i].number)
+                                                         : arena_printf(mem, "%s=%lld", t->sizes.at[i].name, (long long)t->sizes.at[i].dim);
+    uint64_t r = t->seed * 0x9e3779b97f4a7c15u >> 40;
+    if (t->what & TRIAL_ALL_VARIANTS) {
+        for (int k = 0; k < 8; k++)
+            add_variant(b, k & 1, k >> 1 & 1, k >> 2 & 1, !(k >> 2 & 1) && (r & 1));
+    } else {
+        add_variant(b, true, r & 1, r % 7 == 0, r & 8);
+        add_variant(b, false, !(r & 1), r % 7 == 1, r & 16);
+    }
+    const char *why;
+    b->f32 = oracle_lower(mem, t->text, SEM_F32, NULL, &why);
+    if (b->f32 && make_contexts(b, out))
+        return b;
+    if (!b->f32)
+        buf_printf(out, "with f32: %s", why);
+    backend_free(b);
     return NULL;
 }
 
-void backend_free(backend *b) { (void)b; }
+void backend_free(backend *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < b->n; i++)
+        for (int k = 0; k < N_CONTEXTS; k++) {
+            mp_layer_destroy(b->v[i].layer[k]);
+            mp_module_destroy(b->v[i].mod[k]);
+        }
+    for (int k = 0; k < N_CONTEXTS; k++)
+        mp_context_destroy(b->ctx[k]);
+    empty_folder(b->folder);
+    rmdir(b->folder);
+    arena_free(b->mem);
+}
+
+/* ---- tensors ---- */
+
+typedef struct tensor { DLTensor dl; int64_t shape[1 + IR_MAX_RANK]; } tensor;
+
+static void describe(tensor *t, const ir_layer *l, ir_val v, ir_dom rows_of, const situation *s, int64_t rows, DLDataType type, void *data)
+{
+    const ir_node *n = ir_at(l, v);
+    int rank = 0;
+    if (rows_of.i)
+        t->shape[rank++] = rows;
+    for (uint32_t k = 0; k < n->rank; k++)
+        t->shape[rank++] = oracle_dim(l, n->shape[k], s->sizes);
+    t->dl = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = rank, .dtype = type, .shape = t->shape};
+}
+
+static int64_t rows_in(const ir_layer *l, ir_dom d, const hard_graph *g)
+{
+    const ir_domain *p = &l->domains[d.i];
+    switch (p->kind) {
+    case DOM_UNIT: case DOM_INDEX: case DOM_PAIR: return 1;
+    case DOM_NODES: return p->side == SIDE_SRC ? g->n_src : g->n_dst;
+    case DOM_EDGES: return g->n_edges;
+    case DOM_GRAPHS: return g->n_graphs;
+    }
+    return 1;
+}
+
+/* The input's elements in the type they are given in. */
+static void *input_data(arena *mem, unsigned type, bool f64, bool wide, const double *from, int64_t n, DLDataType *dl)
+{
+    int bytes = type == T_BOOL ? 1 : type == T_INDEX ? (wide ? 8 : 4) : f64 ? 8 : 4;
+    char *at = arena_alloc_array(mem, (size_t)n + 1, (size_t)bytes);
+    *dl = (DLDataType){type == T_BOOL ? kDLUInt : type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1};
+    for (int64_t i = 0; i < n; i++) {
+        if (type == T_BOOL)
+            at[i] = from[i] != 0;
+        else if (type == T_INDEX && wide)
+            ((int64_t *)(void *)at)[i] = (int64_t)from[i];
+        else if (type == T_INDEX)
+            ((int32_t *)(void *)at)[i] = (int32_t)from[i];
+        else if (f64)
+            ((double *)(void *)at)[i] = from[i];
+        else
+            ((float *)(void *)at)[i] = (float)from[i];
+    }
+    return at;
+}
+
+static mp_status make_graph(mp_context *ctx, arena *mem, const hard_graph *g, mp_graph **out)
+{
+    mp_graph_desc d = {.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = g->src, .dst = g->dst};
+    if (g->kind == HG_COMPLETE) {
+        d.format = MP_GRAPH_COMPLETE;
+        d.src = d.dst = NULL;
+    }
+    if (g->graph_ptr) {
+        int32_t *ptr = NEW_N(mem, int32_t, g->n_graphs + 1);
+        for (int64_t i = 0; i <= g->n_graphs; i++)
+            ptr[i] = (int32_t)g->graph_ptr[i];
+        d.graph_ptr = ptr;
+        d.n_graphs = g->n_graphs;
+    }
+    if (g->degrees) {
+        int32_t *degrees = NEW_N(mem, int32_t, g->n_src + 1);
+        for (int64_t i = 0; i < g->n_src; i++)
+            degrees[i] = (int32_t)g->degrees[i];
+        d.in_degree = degrees;
+    }
+    return mp_graph_create(ctx, &d, out);
+}
+
+/* ---- running ---- */
+
+typedef struct results { double **at; int64_t *n; } results;
+
+static bool say(backend *b, const variant *v, int k, const oracle *o, mp_status st, const char *what, buf *out)
+{
+    if (st)
+        buf_printf(out, "%s, %d threads, graph %s: %s: %s: %s\n", v->name, (int[]){1, 2, 7}[k], graph_kind_name[o->at->graph->kind], what,
+                   mp_status_name(st), mp_error_message(b->ctx[k]));
+    return !st;
+}
+
+/* Outputs as doubles, from tensors that were filled with another pattern before. */
+static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, results *r, buf *out)
+{
+    const ir_layer *l = o->layer;
+    const situation *s = o->at;
+    mp_layer *layer = v->layer[k];
+    mp_graph *g = NULL;
+    tensor t;
+    bool fine = say(b, v, k, o, make_graph(b->ctx[k], mem, s->graph, &g), "graph", out);
+    for (uint32_t i = 0; fine && i < l->n_inputs; i++) {
+        const ir_node *n = ir_at(l, l->inputs[i].value);
+        DLDataType type;
+        unsigned flags = (s->seed + i) % 3 == 0 ? MP_CONST : 0;
+        void *data = input_data(mem, n->type, v->f64, (s->seed + i) & 1, o->inputs[i].at, o->inputs[i].n, &type);
+        describe(&t, l, l->inputs[i].value, n->dom, s, rows_in(l, n->dom, s->graph), type, data);
+        fine = say(b, v, k, o, mp_bind(layer, l->inputs[i].name, &t.dl, flags), l->inputs[i].name, out);
+    }
+    r->at = NEW_N(mem, double *, l->n_outputs + 1);
+    r->n = NEW_N(mem, int64_t, l->n_outputs + 1);
+    for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
+        const ir_output *y = &l->outputs[i];
+        const ir_node *n = ir_at(l, y->value);
+        int64_t rows = rows_in(l, y->rows, s->graph), elems = 1;
+        for (uint32_t d = 0; d < n->rank; d++)
+            elems *= oracle_dim(l, n->shape[d], s->sizes);
+        r->n[i] = rows * elems;
+        r->at[i] = NEW_N(mem, double, r->n[i] + 1);
+        int bytes = n->type == T_BOOL ? 1 : n->type == T_INDEX ? 8 : v->f64 ? 8 : 4;
+        char *data = arena_alloc_array(mem, (size_t)r->n[i] + 1, (size_t)bytes);
+        memset(data, 0xa5, (size_t)(r->n[i] * bytes));
+        describe(&t, l, y->value, y->rows, s, rows,
+                 (DLDataType){n->type == T_BOOL ? kDLUInt : n->type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1}, data);
+        fine = say(b, v, k, o, mp_bind(layer, y->name, &t.dl, 0), y->name, out);
+        r->at[i][r->n[i]] = 0;
+        memcpy(&r->at[i][r->n[i]], &data, sizeof data);         /* past the end: where the elements are until they are read */
+    }
+    fine = fine && say(b, v, k, o, mp_prepare(layer, g), "prepare", out) && say(b, v, k, o, mp_forward(layer, g), "forward", out);
+    for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
+        const ir_node *n = ir_at(l, l->outputs[i].value);
+        char *data;
+        memcpy(&data, &r->at[i][r->n[i]], sizeof data);
+        for (int64_t j = 0; j < r->n[i]; j++)
+            r->at[i][j] = n->type == T_BOOL ? data[j] : n->type == T_INDEX ? (double)((int64_t *)(void *)data)[j] : v->f64 ? ((double *)(void *)data)[j] : ((float *)(void *)data)[j];
+    }
+    mp_graph_destroy(g);
+    return fine;
+}
+
+static bool same_bits(const results *a, const results *b, const oracle *o, const variant *v, const char *what, buf *out)
+{
+    for (uint32_t i = 0; i < o->layer->n_outputs; i++)
+        for (int64_t j = 0; j < a->n[i]; j++)
+            if (memcmp(&a->at[i][j], &b->at[i][j], sizeof(double)) && !(isnan(a->at[i][j]) && isnan(b->at[i][j]))) {
+                buf_printf(out, "%s, graph %s: %s: %s[%lld] is %.17g and %.17g\n", v->name, graph_kind_name[o->at->graph->kind], what,
+                           o->layer->outputs[i].name, (long long)j, a->at[i][j], b->at[i][j]);
+                return false;
+            }
+    return true;
+}
+
+static bool has_half(const ir_layer *l)
+{
+    for (uint32_t i = 1; i < l->n_nodes; i++)
+        if (l->nodes[i].type == T_F16 || l->nodes[i].type == T_BF16)
+            return true;
+    return false;
+}
+
+static verdict compare_variant(backend *b, variant *v, arena *mem, const oracle *o, const double *f32_error, bool threads, buf *out)
+{
+    results r[N_CONTEXTS], again;
+    for (int k = 0; k < (threads ? N_CONTEXTS : 1); k++) {
+        if (!v->layer[k] && !compile(b, v, k, out))
+            return V_BACKEND;
+        if (!run(b, v, k, mem, o, &r[k], out))
+            return V_BACKEND;
+    }
+    if (!run(b, v, 0, mem, o, &again, out) || !same_bits(&r[0], &again, o, v, "two runs", out))
+        return V_BACKEND;
+    for (int k = 1; threads && k < N_CONTEXTS; k++)
+        if (!same_bits(&r[0], &r[k], o, v, k == 1 ? "1 and 2 threads" : "1 and 7 threads", out))
+            return V_BACKEND;
+    double half = has_half(o->layer) ? 0.03 : 0;        /* whether an intermediate in a half type is rounded is open */
+    for (uint32_t i = 0; i < o->layer->n_outputs; i++) {
+        mismatch m;
+        double rel = v->f64 ? 1e-9 : 0, error = v->f64 ? 0 : 8 * f32_error[i];
+        if (oracle_compare(o, i, r[0].at[i], r[0].n[i], rel > half ? rel : half, error, &m) < 0)
+            continue;
+        buf_printf(out, "%s, graph %s, fill %d: %s[%lld] is %.9g, not %.9g (scale %.3g, off by %.3g, allowed %.3g)\n", v->name,
+                   graph_kind_name[o->at->graph->kind], o->at->fill, o->layer->outputs[i].name, (long long)m.at, m.got, m.want, m.scale, fabs(m.got - m.want),
+                   v->f64 ? rel * m.scale : error);
+        return V_BACKEND;
+    }
+    return V_SAME;
+}
 
 verdict backend_compare(backend *b, arena *mem, const oracle *o, buf *out)
 {
-    (void)b, (void)mem, (void)o, (void)out;
-    return V_SAME;
+    bool threads = b->n_graphs++ == 0 || o->at->graph->kind == HG_HUB;
+    verdict v = V_SAME;
+    oracle rough;
+    double *error = NULL;
+    if (!oracle_run(mem, &rough, b->f32, o->at)) {
+        buf_printf(out, "with f32: %s\n", rough.result.why);
+        v = V_BROKEN;
+    } else {
+        error = oracle_f32_error(mem, &rough);
+    }
+    for (int i = 0; v == V_SAME && i < b->n; i++)
+        v = compare_variant(b, &b->v[i], mem, b->v[i].f64 ? o : &rough, error, threads, out);
+    oracle_free(&rough);
+    return v;
 }

@@ -157,8 +157,11 @@ static void inspect(arena *mem, oracle *o)
     ir_live live = ir_find_live(l, mem);
     for (uint32_t i = 0; i < live.n; i++) {
         const interp_array *a = &o->result.values[live.order[i].i];
-        for (int64_t k = 0; a->at && ir_is_float(ir_at(l, live.order[i])->type) && k < a->n; k++)
+        for (int64_t k = 0; a->at && ir_is_float(ir_at(l, live.order[i])->type) && k < a->n; k++) {
             o->infinite = o->infinite || isinf(a->at[k]);
+            if (isfinite(a->at[k]) && fabs(a->at[k]) > o->greatest)
+                o->greatest = fabs(a->at[k]);
+        }
     }
     if (o->infinite)
         interpret(l, o->at, o->inputs, false, true, &o->poisoned);
@@ -275,7 +278,10 @@ bool oracle_is_unsure(arena *mem, const oracle *o)
 int64_t oracle_compare(const oracle *o, uint32_t output, const double *got, int64_t n, double rel, double abs_tol, mismatch *m)
 {
     const interp_array *want = &o->result.outputs[output];
-    double scale = oracle_scale(want), tol = rel * scale > abs_tol ? rel * scale : abs_tol;
+    double scale = oracle_scale(want), least = 1e-15 * o->greatest;
+    if (scale < least)                          /* nothing but rounding is left of larger numbers */
+        scale = least;
+    double tol = rel * scale > abs_tol ? rel * scale : abs_tol;
     if (n != want->n) {
         *m = (mismatch){.at = 0, .got = (double)n, .want = (double)want->n, .scale = -1};
         return 0;

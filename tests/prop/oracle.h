@@ -40,6 +40,7 @@ typedef struct oracle {
     interp_data *inputs;
     interp_result result;
     interp_result poisoned;             /* with infinite sums and products as NaN, when there are infinities */
+    double greatest;                    /* finite magnitude of any value */
     bool infinite;                      /* an infinity among inputs and values */
     bool nan_decides;                   /* a NaN of `poisoned` is compared with something */
 } oracle;

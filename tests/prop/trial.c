@@ -21,7 +21,7 @@ const char *const feature_name[] = {
     "domain unit", "domain src", "domain dst", "domain edge", "domain graph", "domain index", "domain pair",
     "by = src", "by = dst", "per =", "softmax per", "iterate", "until", "step", "use", "update edge", "update graph", "update global", "update src", "message",
     "sum(", "mean(", "max(", "min(", "prod(", "var(", "std(", "count(", "any(", "all(", "softmax(", ".sum(", ".mean(", ".max(", ".min(", ".var(", ".norm(",
-    ".softmax(", ".log_softmax(", "layer_norm(", "einsum(", " @ ", "dot(", "reshape(", "transpose(", "concat(", "stack(", "None]", "or none", "bucket(", "iota(",
+    ".softmax(", ".log_softmax(", "layer_norm(", "einsum(", " @ ", "dot(", ".reshape(", ".transpose(", "concat(", "stack(", "None]", "or none", "bucket(", "iota(",
     "dropout(", "stop_gradient(", "where(", ": bool", ": f16", ": bf16", ": real", "grad(", NULL};
 enum { FIRST_TEXT = 7 };
 
