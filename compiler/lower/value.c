@@ -134,9 +134,12 @@ static ir_val mean(ir_layer *l, ir_val x, int axis)
 }
 
 /* x minus its mean over the axis */
+/* x - mean(x), twice: the mean of values far from zero is rounded, and that error, squared, would be all of a small
+ * variance. What is left after the first time is small, so its own mean is exact enough. */
 static ir_val centred(ir_layer *l, ir_val x, int axis)
 {
-    return ir_sub(l, x, ir_expand(l, mean(l, x, axis), axis));
+    ir_val c = ir_sub(l, x, ir_expand(l, mean(l, x, axis), axis));
+    return ir_sub(l, c, ir_expand(l, mean(l, c, axis), axis));
 }
 
 /* In f32: by f64, whose squares neither overflow nor vanish. In f64: of x over its greatest magnitude, where
