@@ -1,7 +1,7 @@
 /* Dense products on the rows of a tile or the members of a block. See kernel_gen.h and gemm.h.
  *
- * Rows that lie at one distance make one call; with groups, each run of rows of the same group does. Operands
- * whose inner stride is not 1 are taken by plain loops: the planner packs those that are worth it. */
+ * Rows that lie at one distance make one call; with groups, the rows of the tile or block that have the same one
+ * do. Operands whose inner stride is not 1 are taken by plain loops: the planner packs those that are worth it. */
 #include "codegen/cpu/gemm.h"
 #include "codegen/cpu/kernel_gen.h"
 
@@ -108,24 +108,21 @@ static void all_batches(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef 
 
 /* ---- groups -------------------------------------------------------------------------------------------------------- */
 
-static void clear(kgen *g, const product *p, LLVMValueRef c, LLVMValueRef rows)
+static void clear(kgen *g, const product *p, LLVMValueRef c)
 {
     emitter *e = g->e;
     const kgemm *m = p->m;
     LLVMValueRef zero = emit_i64(e, 0);
-    emit_loop row = emit_for_begin(e, zero, rows, 1);
     emit_loop l = emit_for_begin(e, zero, kg_extent(g, m->batch), 1);
     emit_loop i = emit_for_begin(e, zero, kg_extent(g, m->m), 1);
     emit_loop j = emit_for_begin(e, zero, kg_extent(g, m->n), 1);
-    kval offset = kg_imul(g, kg_scalar(row.i), p->c_row);
-    offset = kg_iadd(g, offset, kg_imul(g, kg_scalar(l.i), dim_of(g, m->c_batch)));
+    kval offset = kg_imul(g, kg_scalar(l.i), dim_of(g, m->c_batch));
     offset = kg_iadd(g, offset, kg_imul(g, kg_scalar(i.i), dim_of(g, m->c_m)));
     offset = kg_iadd(g, offset, kg_imul(g, kg_scalar(j.i), dim_of(g, m->c_n)));
     emit_store(e, p->t, emit_number(e, p->t, 1, 0), at(g, p->t, c, offset), NULL);
     emit_for_end(e, &j);
     emit_for_end(e, &i);
     emit_for_end(e, &l);
-    emit_for_end(e, &row);
 }
 
 typedef struct group_store { const product *p; LLVMValueRef list; } group_store;
@@ -144,6 +141,50 @@ static void store_group(kgen *g, void *ud)
 
 static LLVMValueRef read_i64(kgen *g, LLVMValueRef p) { return emit_load(g->e, EL_I64, 1, p, NULL); }
 
+/* Rows that are not neighbours are copied side by side, multiplied, and the results copied back. */
+typedef struct packing {
+    LLVMValueRef room_a, room_c;        /* PACK_BYTES / 2 each */
+    LLVMValueRef most;                  /* rows at a time */
+    LLVMValueRef rows;                  /* their numbers */
+} packing;
+
+enum { PACK_BYTES = 64 * 1024 };
+
+static void copy_rows(kgen *g, const product *p, const packing *k, LLVMValueRef count, LLVMValueRef packed, LLVMValueRef rows,
+                      kval row, kval length, bool out)
+{
+    emitter *e = g->e;
+    emit_loop l = emit_for_begin(e, emit_i64(e, 0), count, 1);
+    LLVMValueRef from = read_i64(g, emit_ptr(e, EL_I64, k->rows, l.i));
+    LLVMValueRef mine = at(g, p->t, packed, kg_imul(g, kg_scalar(l.i), length));
+    LLVMValueRef theirs = at(g, p->t, rows, kg_imul(g, kg_scalar(from), row));
+    LLVMValueRef bytes = kg_int1(g, kg_imul(g, length, kg_const((int64_t)elem_size(p->t))));
+    unsigned align = (unsigned)elem_size(p->t);
+    if (out)
+        LLVMBuildMemCpy(e->b, theirs, align, mine, align, bytes);
+    else
+        LLVMBuildMemCpy(e->b, mine, align, theirs, align, bytes);
+    emit_for_end(e, &l);
+}
+
+static void packed_batches(kgen *g, const product *p, const packing *k, LLVMValueRef b, LLVMValueRef count)
+{
+    emitter *e = g->e;
+    const kgemm *m = p->m;
+    kval a_length = dim_of(g, m->k), c_length = dim_of(g, m->n);
+    emit_loop l = emit_for_begin(e, emit_i64(e, 0), kg_extent(g, m->batch), 1);
+    LLVMValueRef al = at(g, p->t, p->a, kg_imul(g, kg_scalar(l.i), dim_of(g, m->a_batch)));
+    LLVMValueRef bl = at(g, p->t, b, kg_imul(g, kg_scalar(l.i), dim_of(g, m->b_batch)));
+    LLVMValueRef cl = at(g, p->t, p->c, kg_imul(g, kg_scalar(l.i), dim_of(g, m->c_batch)));
+    copy_rows(g, p, k, count, k->room_a, al, p->a_row, a_length, false);
+    if (m->accumulate)
+        copy_rows(g, p, k, count, k->room_c, cl, p->c_row, c_length, false);
+    call(g, p, k->room_a, a_length, bl, k->room_c, c_length, count);
+    copy_rows(g, p, k, count, k->room_c, cl, p->c_row, c_length, true);
+    emit_for_end(e, &l);
+}
+
+/* Every row has its group in a list. The rows of the first group that is left are taken together, until none is left. */
 static void by_groups(kgen *g, const product *p)
 {
     emitter *e = g->e;
@@ -155,41 +196,61 @@ static void by_groups(kgen *g, const product *p)
     else
         kg_each_row(g, store_group, &s);
 
-    LLVMValueRef first_var = emit_local(e, e->i64_t, 1, 8), end_var = emit_local(e, e->i64_t, 1, 8);
-    emit_store(e, EL_I64, emit_i64(e, 0), first_var, NULL);
-    LLVMBasicBlockRef test = LLVMAppendBasicBlockInContext(e->cx, e->fn, "runs"), body = LLVMAppendBasicBlockInContext(e->cx, e->fn, ""),
-                      seek = LLVMAppendBasicBlockInContext(e->cx, e->fn, ""), same = LLVMAppendBasicBlockInContext(e->cx, e->fn, ""),
-                      found = LLVMAppendBasicBlockInContext(e->cx, e->fn, ""), after = LLVMAppendBasicBlockInContext(e->cx, e->fn, "");
-    LLVMBuildBr(e->b, test);
-    LLVMPositionBuilderAtEnd(e->b, test);
-    LLVMValueRef first = read_i64(g, first_var);
-    LLVMBuildCondBr(e->b, emit_cmp(e, CMP_LT, first, p->rows), body, after);
-    LLVMPositionBuilderAtEnd(e->b, body);
-    LLVMValueRef group = read_i64(g, emit_ptr(e, EL_I64, s.list, first));
-    emit_store(e, EL_I64, first, end_var, NULL);
-    LLVMBuildBr(e->b, seek);
-    LLVMPositionBuilderAtEnd(e->b, seek);
-    LLVMValueRef end = emit_add(e, read_i64(g, end_var), emit_i64(e, 1));
-    emit_store(e, EL_I64, end, end_var, NULL);
-    LLVMBuildCondBr(e->b, emit_cmp(e, CMP_LT, end, p->rows), same, found);
-    LLVMPositionBuilderAtEnd(e->b, same);
-    LLVMValueRef other = read_i64(g, emit_ptr(e, EL_I64, s.list, end));
-    LLVMBuildCondBr(e->b, emit_cmp(e, CMP_EQ, other, group), seek, found);
-    LLVMPositionBuilderAtEnd(e->b, found);
+    bool packs = kdim_is(m->m, 1) && !p->plain && most > 1;
+    packing k = {.rows = emit_local(e, e->i64_t, most, 64)};
+    kval longest = kg_iadd(g, dim_of(g, m->k), dim_of(g, m->n));
+    if (packs) {
+        k.room_a = emit_local(e, LLVMArrayType2(e->i8_t, PACK_BYTES / 2), 1, 64);
+        k.room_c = emit_local(e, LLVMArrayType2(e->i8_t, PACK_BYTES / 2), 1, 64);
+        LLVMValueRef room = emit_i64(e, PACK_BYTES / 2 / (int64_t)elem_size(p->t));
+        k.most = emit_max(e, emit_i64(e, 1), emit_div(e, room, emit_max(e, kg_int1(g, longest), emit_i64(e, 1))));
+    }
+    LLVMValueRef count_var = emit_local(e, e->i64_t, 1, 8), zero = emit_i64(e, 0), one = emit_i64(e, 1), done = emit_i64(e, INT64_MIN);
+    emit_loop first = emit_for_begin(e, zero, p->rows, 1);
+    LLVMValueRef group = read_i64(g, emit_ptr(e, EL_I64, s.list, first.i));
+    emit_if left = emit_if_begin(e, emit_cmp(e, CMP_NE, group, done));
 
-    LLVMValueRef rows = emit_sub(e, end, first);
-    LLVMValueRef a = at(g, p->t, p->a, kg_imul(g, kg_scalar(first), p->a_row));
-    LLVMValueRef c = at(g, p->t, p->c, kg_imul(g, kg_scalar(first), p->c_row));
-    emit_if some = emit_if_begin(e, emit_cmp(e, CMP_GE, group, emit_i64(e, 0)));
-    all_batches(g, p, a, at(g, p->t, p->b, kg_imul(g, kg_scalar(group), dim_of(g, m->b_group))), c, rows);
+    emit_store(e, EL_I64, zero, count_var, NULL);
+    emit_loop look = emit_for_begin(e, first.i, p->rows, 1);
+    LLVMValueRef at_look = emit_ptr(e, EL_I64, s.list, look.i), so_far = read_i64(g, count_var);
+    LLVMValueRef same = emit_cmp(e, CMP_EQ, read_i64(g, at_look), group);
+    if (packs)
+        same = emit_and(e, same, emit_cmp(e, CMP_LT, so_far, k.most));
+    else                        /* neighbours alone */
+        same = emit_and(e, same, emit_cmp(e, CMP_EQ, emit_sub(e, look.i, first.i), so_far));
+    emit_if mine = emit_if_begin(e, same);
+    emit_store(e, EL_I64, look.i, emit_ptr(e, EL_I64, k.rows, so_far), NULL);
+    emit_store(e, EL_I64, emit_add(e, so_far, one), count_var, NULL);
+    emit_store(e, EL_I64, done, at_look, NULL);
+    emit_if_end(e, &mine);
+    emit_for_end(e, &look);
+
+    LLVMValueRef rows = read_i64(g, count_var);
+    LLVMValueRef last = read_i64(g, emit_ptr(e, EL_I64, k.rows, emit_sub(e, rows, one)));
+    LLVMValueRef a = at(g, p->t, p->a, kg_imul(g, kg_scalar(first.i), p->a_row));
+    LLVMValueRef c = at(g, p->t, p->c, kg_imul(g, kg_scalar(first.i), p->c_row));
+    emit_if some = emit_if_begin(e, emit_cmp(e, CMP_GE, group, zero));
+    LLVMValueRef b = at(g, p->t, p->b, kg_imul(g, kg_scalar(group), dim_of(g, m->b_group)));
+    if (packs) {
+        LLVMValueRef together = emit_cmp(e, CMP_EQ, emit_sub(e, last, first.i), emit_sub(e, rows, one));
+        emit_if side = emit_if_begin(e, together);
+        all_batches(g, p, a, b, c, rows);
+        emit_else(e, &side);
+        packed_batches(g, p, &k, b, rows);
+        emit_if_end(e, &side);
+    } else {
+        all_batches(g, p, a, b, c, rows);
+    }
     if (!m->accumulate) {
         emit_else(e, &some);
-        clear(g, p, c, rows);
+        emit_loop each = emit_for_begin(e, zero, rows, 1);
+        LLVMValueRef row = read_i64(g, emit_ptr(e, EL_I64, k.rows, each.i));
+        clear(g, p, at(g, p->t, p->c, kg_imul(g, kg_scalar(row), p->c_row)));
+        emit_for_end(e, &each);
     }
     emit_if_end(e, &some);
-    emit_store(e, EL_I64, end, first_var, NULL);
-    LLVMBuildBr(e->b, test);
-    LLVMPositionBuilderAtEnd(e->b, after);
+    emit_if_end(e, &left);
+    emit_for_end(e, &first);
 }
 
 /* ---- operands ------------------------------------------------------------------------------------------------------ */
