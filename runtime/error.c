@@ -15,6 +15,7 @@
 typedef struct message {
     struct message *next;
     pthread_t thread;
+    mp_status status;
     char *text;             /* short_text, or malloc'ed */
     char *warnings;         /* malloc'ed, or NULL */
     char short_text[512];   /* so that there is a message even without memory */
@@ -91,6 +92,7 @@ mp_status error_set_text(mp_context *ctx, mp_status status, const char *text)
     message *m = ctx ? message_of_thread(ctx->errors) : NULL;
     if (!m)
         return status;
+    m->status = status;
     size_t n = strlen(text) + 1;
     char *copy = n > sizeof m->short_text ? malloc(n) : NULL;
     if (copy)
@@ -153,6 +155,12 @@ const char *mp_error_message(const mp_context *ctx)
         return "no context: it could not be created, or NULL was passed";
     const message *m = message_find(ctx->errors);
     return m ? m->text : "";
+}
+
+mp_status error_status(const mp_context *ctx)
+{
+    const message *m = ctx ? message_find(ctx->errors) : NULL;
+    return m && m->status ? m->status : MP_SYSTEM;
 }
 
 void error_set_warnings(mp_context *ctx, const char *text)

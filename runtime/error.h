@@ -16,6 +16,9 @@ mp_status error_set_text(mp_context *ctx, mp_status status, const char *text);
 /* Puts "prefix: " before the message that this thread has; returns `status`. */
 mp_status error_prefix(mp_context *ctx, mp_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* The status of the call that this thread's message is of; MP_SYSTEM where there is none. */
+mp_status error_status(const mp_context *ctx);
+
 /* MP_SYSTEM: "out of memory: N bytes for WHAT". */
 mp_status error_memory(mp_context *ctx, size_t bytes, const char *what);
 

@@ -155,7 +155,7 @@ static mp_status choose_code(mp_layer *layer, mp_module **out)
         *out = m;
     if (m || generic)
         return st;
-    return st ? st : open ? open_dim(layer, open) : MP_SYSTEM;
+    return st ? st : open ? open_dim(layer, open) : error_status(layer->ctx);
 }
 
 /* Values of the slots of p->program, by the symbols' names, and of the real static arguments. */

@@ -194,7 +194,7 @@ static mp_status fill(binder *b, uint32_t i, const dim_values *dims)
     if (!st && v->type == MP_INDEX)
         st = dims_eval(b->ctx, b->desc, v->range, dims, &range);
     if (st)
-        return error_prefix(b->ctx, st, "%s is not bound and cannot be filled", v->name);
+        return error_prefix(b->ctx, st, "%s is not bound and cannot be filled (-D NAME=VALUE gives a dim)", v->name);
     st = tensor_new(b->ctx, type_of(v->type), rank, shape, &b->out->arrays[i]);
     if (st)
         return st;

@@ -156,9 +156,7 @@ exit_status cmd_compile(const cli_options *o)
     if (st != EXIT_DONE)
         return st;
     compilation *c = NULL;
-    if (cli_is_library(&f))
-        st = cli_fail(EXIT_WRONG, "%s: this is a library already", o->input);
-    else if (!(c = compile_new(&co)))
+    if (!(c = compile_new(&co)))
         st = cli_fail(EXIT_SYSTEM, "out of memory");
     else if (kind == MPC_EMIT_SO)
         st = compile_library(o, &f, c);

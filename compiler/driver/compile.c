@@ -12,7 +12,10 @@
 #include "compiler/plan/describe.h"
 #include "compiler/plan/plan_verify.h"
 
-enum { COMPILE_MEMORY = 2000u << 20 };          /* bytes that one compilation may take */
+enum {
+    COMPILE_MEMORY = 2000u << 20,               /* bytes that one compilation may take */
+    COMPILE_OPERANDS = 10000,                   /* operations and their operands in a layer: a GAT has 60 */
+};
 
 static double now_ms(void)
 {
@@ -169,14 +172,36 @@ compile_result compile_define(compilation *c, const int64_t *dims, const double 
     return guarded(c, do_define, &(values){dims, reals, n});
 }
 
+static compile_result internal_error(compilation *c, const compiled_layer *l, const char *text)
+{
+    c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, text);
+    return COMPILE_FAILED;
+}
+
+static compile_result run_passes(compilation *c, compiled_layer *l)
+{
+    ir_trap trap, *before = ir_set_trap(l->lowered, &trap);
+    if (setjmp(trap.env))
+        return internal_error(c, l, trap.text);
+    if (c->opt.stop_after && strcmp(c->opt.stop_after, "lower") == 0) {
+        l->ir = l->lowered;
+    } else {
+        pass_options po = {.inference = true, .verify = c->opt.verify, .stop_after = c->opt.stop_after};
+        l->ir = passes_run(l->lowered, c->mem, &po, &l->stats);
+    }
+    ir_set_trap(l->lowered, before);
+    return l->stats.broken ? internal_error(c, l, l->stats.broken) : COMPILE_OK;
+}
+
 static compile_result do_lower(compilation *c, void *ud)
 {
     (void)ud;
-    ir_trap trap;
+    compile_result r = COMPILE_OK;
+    const sem_layer *only = c->opt.layer ? sem_find_layer(c->sema, c->opt.layer) : NULL;
     c->layers = NEW_N(c->mem, compiled_layer, c->sema->n_layers + 1);
-    for (uint32_t i = 0; i < c->sema->n_layers; i++) {
+    for (uint32_t i = 0; i < c->sema->n_layers && r == COMPILE_OK; i++) {
         sem_layer *s = c->sema->layers[i];
-        if (c->opt.layer && s != sem_find_layer(c->sema, c->opt.layer))
+        if (only && s != only)
             continue;
         compiled_layer *l = &c->layers[c->n_layers++];
         l->name = s->name;
@@ -184,27 +209,12 @@ static compile_result do_lower(compilation *c, void *ud)
         l->lowered = lower_layer(c->mem, c->names, c->diags, s);
         c->ms_front += now_ms() - start;
         if (!l->lowered)
-            return verdict(c) == COMPILE_OK ? (c->why = "a layer could not be lowered", COMPILE_FAILED) : verdict(c);
-        ir_trap *before = ir_set_trap(l->lowered, &trap);
-        if (setjmp(trap.env)) {
-            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, trap.text);
-            return COMPILE_FAILED;
-        }
+            return verdict(c) == COMPILE_OK ? internal_error(c, l, "it could not be lowered") : verdict(c);
         start = now_ms();
-        if (c->opt.stop_after && strcmp(c->opt.stop_after, "lower") == 0) {
-            l->ir = l->lowered;
-        } else {
-            pass_options po = {.inference = true, .verify = c->opt.verify, .stop_after = c->opt.stop_after};
-            l->ir = passes_run(l->lowered, c->mem, &po, &l->stats);
-        }
+        r = run_passes(c, l);
         c->ms_passes += now_ms() - start;
-        ir_set_trap(l->lowered, before);
-        if (l->stats.broken) {
-            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, l->stats.broken);
-            return COMPILE_FAILED;
-        }
     }
-    return verdict(c);
+    return r == COMPILE_OK ? verdict(c) : r;
 }
 
 compile_result compile_lower(compilation *c)
@@ -213,33 +223,47 @@ compile_result compile_lower(compilation *c)
     return r != COMPILE_OK || c->layers ? r : guarded(c, do_lower, NULL);
 }
 
+/* Code is made for each operand of each operation. A layer with tens of thousands, as a stack of as many values has,
+ * would keep the back end busy for minutes. */
+static bool is_too_large(const ir_layer *l)
+{
+    uint64_t n = l->n_nodes;
+    for (uint32_t i = 1; i < l->n_nodes; i++)
+        n += l->nodes[i].nargs;
+    return n > COMPILE_OPERANDS;
+}
+
+static compile_result plan_layer(compilation *c, compiled_layer *l)
+{
+    const char *why = NULL;
+    if (is_too_large(l->ir)) {
+        c->why = arena_printf(c->mem, "layer '%s' is too large: more than %d operations and operands", l->name, COMPILE_OPERANDS);
+        c->limit = true;
+        return COMPILE_LIMIT;
+    }
+    ir_trap trap, *before = ir_set_trap(l->ir, &trap);
+    if (setjmp(trap.env))
+        return internal_error(c, l, trap.text);
+    l->plan = plan_build(c->mem, l->ir, NULL, &why);
+    ir_set_trap(l->ir, before);
+    if (!l->plan) {
+        c->why = arena_printf(c->mem, "layer '%s' cannot be planned: %s", l->name, why);
+        c->limit = true;
+        return COMPILE_LIMIT;
+    }
+    why = plan_verify(l->plan, c->mem);
+    return why ? internal_error(c, l, arena_printf(c->mem, "the plan does not hold together: %s", why)) : COMPILE_OK;
+}
+
 static compile_result do_plan(compilation *c, void *ud)
 {
     (void)ud;
+    compile_result r = COMPILE_OK;
     double start = now_ms();
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        compiled_layer *l = &c->layers[i];
-        const char *why = NULL;
-        ir_trap trap, *before = ir_set_trap(l->ir, &trap);
-        if (setjmp(trap.env)) {
-            c->why = arena_printf(c->mem, "internal error in layer '%s': %s", l->name, trap.text);
-            return COMPILE_FAILED;
-        }
-        l->plan = plan_build(c->mem, l->ir, NULL, &why);
-        ir_set_trap(l->ir, before);
-        if (!l->plan) {
-            c->why = arena_printf(c->mem, "layer '%s' cannot be planned: %s", l->name, why);
-            c->limit = true;
-            return COMPILE_LIMIT;
-        }
-        const char *bad = plan_verify(l->plan, c->mem);
-        if (bad) {
-            c->why = arena_printf(c->mem, "internal error in the plan of layer '%s': %s", l->name, bad);
-            return COMPILE_FAILED;
-        }
-    }
+    for (uint32_t i = 0; i < c->n_layers && r == COMPILE_OK; i++)
+        r = plan_layer(c, &c->layers[i]);
     c->ms_plan += now_ms() - start;
-    return verdict(c);
+    return r == COMPILE_OK ? verdict(c) : r;
 }
 
 compile_result compile_plan(compilation *c)

@@ -97,6 +97,10 @@ exit_status session_prepare(session *s)
     double start = cli_now_ms(), before = s->compile_ms;
     mp_status m = mp_prepare(s->layer, s->data.graph);
     s->prepare_ms = cli_now_ms() - start - (s->compile_ms - before);
+    if (m == MP_UNSUPPORTED && !s->library) {       /* the program is more than the compiler takes */
+        cli_report(s->ctx, m);
+        return EXIT_WRONG;
+    }
     return m ? cli_report(s->ctx, m) : EXIT_DONE;
 }
 
