@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- statements in order --------------------------------------------------------------------------------------- */
+/* ---- statements in order ------------------------------------------------------------------------------- */
 
 static void each_list(kgen *g, void *ud)
 {
@@ -72,9 +72,12 @@ void kg_each_row(kgen *g, void (*each)(kgen *, void *), void *ud)
     kg_changed(g);
 }
 
-/* ---- functions --------------------------------------------------------------------------------------------------- */
+/* ---- functions ----------------------------------------------------------------------------------------- */
 
-static LLVMValueRef field(kgen *g, LLVMValueRef of, size_t at) { return emit_invariant(g->e, emit_load_ptr(g->e, of, (int64_t)at)); }
+static LLVMValueRef field(kgen *g, LLVMValueRef of, size_t at)
+{
+    return emit_invariant(g->e, emit_load_ptr(g->e, of, (int64_t)at));
+}
 
 static LLVMValueRef load_i64(kgen *g, LLVMValueRef list, LLVMValueRef at)
 {
@@ -138,7 +141,8 @@ static LLVMValueRef rows_function(kgen *g, const char *name)
         g->hub_rows = field(g, g->launch, offsetof(mp_launch, hub_row));
         g->hub_first = field(g, g->launch, offsetof(mp_launch, hub_first));
         g->states = field(g, g->launch, offsetof(mp_launch, state));
-        g->state_bytes = emit_invariant(e, emit_field(e, EL_I64, g->launch, offsetof(mp_launch, state_bytes)));
+        g->state_bytes =
+            emit_invariant(e, emit_field(e, EL_I64, g->launch, offsetof(mp_launch, state_bytes)));
         g->hub = variable(g, emit_param(e, 4));
         g->hub_row = variable(g, load_i64(g, g->hub_rows, emit_param(e, 4)));
         g->last_member = emit_sub(e, load_i64(g, g->ptr, hi), emit_i64(e, 1));
@@ -193,7 +197,7 @@ static LLVMValueRef piece_function(kgen *g, const char *name)
     return fn;
 }
 
-/* ---- facts about the kernel ---------------------------------------------------------------------------------------- */
+/* ---- facts about the kernel ---------------------------------------------------------------------------- */
 
 static void mark_buffers(kgen *g, knode *const *body, uint32_t n)
 {

@@ -1,11 +1,12 @@
 /* From a kernel of the plan to its functions in LLVM IR.
  *
- * Each kernel becomes `rows` and, where it walks a fiber, `piece` (runtime/abi.h says what they do and what they are
- * given). Code is emitted in vectors of the target's width, with what does not change in a loop in front of it;
- * small accumulators end up in registers. The plan must be verified (compiler/plan/plan_verify.h).
+ * Each kernel becomes `rows` and, where it walks a fiber, `piece` (runtime/abi.h says what they do and what
+ * they are given). Code is emitted in vectors of the target's width, with what does not change in a loop in
+ * front of it; small accumulators end up in registers. The plan must be verified
+ * (compiler/plan/plan_verify.h).
  *
- * Scratch of a kernel: every local from number 1 on, in order, each at a multiple of 64 bytes, with room for its
- * copies (kernel_copies), though those that fit into registers do not use it. The state of a piece: the
+ * Scratch of a kernel: every local from number 1 on, in order, each at a multiple of 64 bytes, with room for
+ * its copies (kernel_copies), though those that fit into registers do not use it. The state of a piece: the
  * accumulators, one copy each, in the same way. */
 #ifndef MPC_CODEGEN_CPU_KERNEL_H
 #define MPC_CODEGEN_CPU_KERNEL_H
@@ -19,8 +20,8 @@ typedef struct kernel_options {
 
 typedef struct kernel_functions { LLVMValueRef rows, piece; } kernel_functions;     /* piece NULL: no fiber */
 
-/* Writes the functions `name`.rows and `name`.piece into the emitter's module, with internal linkage. `mem` is for
- * tables that are dropped before it returns. */
+/* Writes the functions `name`.rows and `name`.piece into the emitter's module, with internal linkage. `mem`
+ * is for tables that are dropped before it returns. */
 kernel_functions kernel_emit(emitter *e, arena *mem, const kplan *p, uint32_t kernel, const char *name,
                              const kernel_options *options);
 

@@ -1,4 +1,4 @@
-/* Element-wise operations, and dropout's random number. The switch has a case for each operation of the table. */
+/* Element-wise operations (the switch has a case for each of the table) and dropout's random number. */
 #include "codegen/cpu/kernel_gen.h"
 #include "codegen/cpu/math.h"
 
@@ -19,7 +19,8 @@ static LLVMValueRef power(kgen *g, LLVMValueRef x, LLVMValueRef y)
     return by == 2 ? emit_mul(g->e, x, x) : emit_math2(g->e, MATH_POW, x, y);
 }
 
-static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
+static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef x, LLVMValueRef y,
+                          LLVMValueRef z)
 {
     emitter *em = g->e;
     switch ((ir_op)e->map) {
@@ -59,16 +60,17 @@ static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef 
     case OP_HAS: return kg_icompare(g, CMP_GE, a, kg_const(0));
     case OP_STOP: return x;
     /* not element-wise, or expressions of their own */
-    case OP_BUCKET: case OP_DROPOUT:
-    case OP_CONST: case OP_INPUT: case OP_REALARG: case OP_DIMVAL: case OP_IOTA: case OP_INDEGREE: case OP_COUNT:
-    case OP_TRAINING: case OP_RSUM: case OP_RMAX: case OP_RMIN: case OP_EINSUM: case OP_RESHAPE: case OP_TRANSPOSE:
-    case OP_BROADCAST: case OP_SLICE: case OP_CONCAT: case OP_LOOKUP: case OP_ONEHOT_ADD: case OP_ROWS: case OP_UNROWS:
-    case OP_SPREAD: case OP_UNSPREAD: case OP_GATHER: case OP_AGG_SUM: case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD:
-    case OP_AGG_VAR: case OP_AGG_ANY: case OP_AGG_ALL: case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX:
-    case OP_AGG_ARGMIN: case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST:
-    case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX:
-    case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_N:
-        break;
+    case OP_BUCKET: case OP_DROPOUT: case OP_CONST: case OP_INPUT: case OP_REALARG: case OP_DIMVAL:
+    case OP_IOTA: case OP_INDEGREE: case OP_COUNT: case OP_TRAINING: case OP_RSUM: case OP_RMAX:
+    case OP_RMIN: case OP_EINSUM: case OP_RESHAPE: case OP_TRANSPOSE: case OP_BROADCAST: case OP_SLICE:
+    case OP_CONCAT: case OP_LOOKUP: case OP_ONEHOT_ADD: case OP_ROWS: case OP_UNROWS: case OP_SPREAD:
+    case OP_UNSPREAD: case OP_GATHER: case OP_AGG_SUM: case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD:
+    case OP_AGG_VAR: case OP_AGG_ANY: case OP_AGG_ALL: case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM:
+    case OP_AGG_ARGMAX: case OP_AGG_ARGMIN: case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC:
+    case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX:
+    case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX: case OP_MAP_PAIR: case OP_MAP_FIRST:
+    case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL:
+    case OP_N: break;
     }
     return x;
 }
@@ -88,7 +90,7 @@ kval kg_map(kgen *g, const kexpr *e, kval a, kval b, kval c)
     return kg_real(apply(g, e, a, b, x[0], x[1], x[2]));
 }
 
-/* ---- Philox, in 32-bit lanes that are computed as 64-bit ones ------------------------------------------------- */
+/* ---- Philox, in 32-bit lanes that are computed as 64-bit ones ------------------------------------------ */
 
 kval kg_random(kgen *g, const kexpr *e, kval key, kval member, kval element)
 {
@@ -96,11 +98,15 @@ kval kg_random(kgen *g, const kexpr *e, kval key, kval member, kval element)
     bool one = kg_uniform(key) && kg_uniform(member) && kg_uniform(element);
     int lanes = one ? 1 : g->lanes;
     LLVMValueRef low = emit_integer(em, EL_I64, lanes, UINT32_MAX);
-    LLVMValueRef m = one ? kg_int1(g, member) : kg_intn(g, member), el = one ? kg_int1(g, element) : kg_intn(g, element);
-    LLVMValueRef steps = emit_convert(em, kg_uniform(key) && !one ? emit_splat(em, key.v, lanes) : key.v, EL_I64);
+    LLVMValueRef m = one ? kg_int1(g, member) : kg_intn(g, member),
+                 el = one ? kg_int1(g, element) : kg_intn(g, element);
+    LLVMValueRef steps =
+        emit_convert(em, kg_uniform(key) && !one ? emit_splat(em, key.v, lanes) : key.v, EL_I64);
     LLVMValueRef seed = emit_invariant(em, emit_field(em, EL_I64, g->args, offsetof(mp_kargs, seed)));
-    LLVMValueRef k0 = emit_and(em, emit_splat(em, seed, lanes), low), k1 = emit_shr(em, emit_splat(em, seed, lanes), 32);
-    LLVMValueRef high = emit_and(em, emit_mul(em, emit_shr(em, m, 32), emit_integer(em, EL_I64, lanes, PHILOX_MEMBER_HIGH)), low);
+    LLVMValueRef k0 = emit_and(em, emit_splat(em, seed, lanes), low),
+                 k1 = emit_shr(em, emit_splat(em, seed, lanes), 32);
+    LLVMValueRef high = emit_and(
+        em, emit_mul(em, emit_shr(em, m, 32), emit_integer(em, EL_I64, lanes, PHILOX_MEMBER_HIGH)), low);
     LLVMValueRef c[4] = {
         emit_and(em, emit_shr(em, el, 2), low),
         emit_and(em, m, low),

@@ -46,7 +46,7 @@ int kg_constant_mask(LLVMValueRef mask)
     return all;
 }
 
-/* ---- one side of a select ------------------------------------------------------------------------------------ */
+/* ---- one side of a select ------------------------------------------------------------------------------ */
 
 static kval side(kgen *g, kx x, LLVMValueRef cond)
 {
@@ -83,7 +83,7 @@ static kval select_value(kgen *g, const kexpr *e)
     return kg_scalar(emit_select(g->e, cond, kg_int1(g, b), kg_int1(g, c)));
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------------------ */
 
 static LLVMValueRef of_args(kgen *g, size_t field, uint32_t index, elem t)
 {
@@ -118,13 +118,17 @@ static kval build(kgen *g, const kexpr *e, kval a, kval b, kval c)
     case KX_IDX: case KX_LOCAL: return kg_load_local(g, e->local, a, false);
     case KX_OTHER: return kg_load_local(g, e->local, a, true);
     case KX_REALARG:
-        return kg_real(emit_convert(g->e, of_args(g, offsetof(mp_kargs, real), e->var, EL_F64), kg_elem((ktype)e->type)));
+        return kg_real(emit_convert(g->e, of_args(g, offsetof(mp_kargs, real), e->var, EL_F64),
+                                    kg_elem((ktype)e->type)));
     case KX_TRAINING: {
-        LLVMValueRef t = emit_invariant(g->e, emit_field(g->e, EL_I64, g->args, offsetof(mp_kargs, training)));
+        LLVMValueRef t =
+            emit_invariant(g->e, emit_field(g->e, EL_I64, g->args, offsetof(mp_kargs, training)));
         return kg_real(emit_cmp(g->e, CMP_NE, t, emit_i64(g->e, 0)));
     }
     case KX_LOAD: return kg_load(g, e, a, b);
-    case KX_FROM_INT: return kg_real(emit_convert(g->e, kg_uniform(a) ? kg_int1(g, a) : kg_intn(g, a), kg_elem((ktype)e->type)));
+    case KX_FROM_INT:
+        return kg_real(
+            emit_convert(g->e, kg_uniform(a) ? kg_int1(g, a) : kg_intn(g, a), kg_elem((ktype)e->type)));
     case KX_MAP: return kg_map(g, e, a, b, c);
     case KX_RANDOM: return kg_random(g, e, a, b, c);
     case KX_INT: case KX_NUM: case KX_VAR: case KX_ROW: case KX_MEMBER: case KX_SELECT: case KX_ISEL: break;
@@ -159,8 +163,9 @@ kval kg_eval(kgen *g, kx x)
     case KX_VAR: return g->var[e->var].value;
     case KX_ROW: return g->row.value;
     case KX_MEMBER: return g->member.value;
-    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_DIM: case KX_STEP: case KX_ILOAD:
-    case KX_BUCKET: case KX_IDX: case KX_LOCAL: case KX_OTHER: case KX_REALARG: case KX_TRAINING: case KX_LOAD:
+    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_DIM: case KX_STEP:
+    case KX_ILOAD: case KX_BUCKET: case KX_IDX: case KX_LOCAL: case KX_OTHER: case KX_REALARG:
+    case KX_TRAINING: case KX_LOAD:
     case KX_FROM_INT: case KX_MAP: case KX_RANDOM: case KX_SELECT: case KX_ISEL: break;
     }
     knote n = kg_note(g, x);
@@ -173,10 +178,13 @@ kval kg_eval(kgen *g, kx x)
     uint64_t key = (uint64_t)x.i << 32 | point;
     int depth = is_volatile ? g->depth : n.depth;
     kcached *have = kg_find(g, key, depth, is_volatile);
-    if (have)
+    if (have && (g->ride < 0 || have->depth <= g->ride))        /* what leaves a scope needs its operands outside, too */
         return have->value;
 
     int ride = g->ride;
+    LLVMValueRef chosen = g->chosen;
+    if (!(n.flags & N_FREE))
+        g->chosen = NULL;       /* it may run for all lanes, and where the choice is not known yet */
     if (is_volatile) {
         g->ride = -1;
     } else if (n.flags & N_VARIES) {
@@ -204,6 +212,7 @@ kval kg_eval(kgen *g, kx x)
         kg_leave(g, depth, from);
     }
     g->ride = ride;
+    g->chosen = chosen;
     kg_keep(g, key, depth, is_volatile, r);
     return r;
 }

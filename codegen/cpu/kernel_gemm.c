@@ -1,7 +1,8 @@
 /* Dense products on the rows of a tile or the members of a block. See kernel_gen.h and gemm.h.
  *
- * Rows that lie at one distance make one call; with groups, the rows of the tile or block that have the same one
- * do. Operands whose inner stride is not 1 are taken by plain loops: the planner packs those that are worth it. */
+ * Rows that lie at one distance make one call; with groups, the rows of the tile or block that have the same
+ * one do. Operands whose inner stride is not 1 are taken by plain loops: the planner packs those that are
+ * worth it. */
 #include "codegen/cpu/gemm.h"
 #include "codegen/cpu/kernel_gen.h"
 
@@ -26,25 +27,30 @@ static LLVMValueRef at(kgen *g, elem t, LLVMValueRef base, kval offset)
     return emit_ptr(g->e, t, base, kg_int1(g, offset));
 }
 
-/* ---- one product of `rows` rows ----------------------------------------------------------------------------------- */
+/* ---- one product of `rows` rows ------------------------------------------------------------------------ */
 
-static void by_loops(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c, LLVMValueRef rows)
+static void by_loops(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
+                     LLVMValueRef rows)
 {
     emitter *e = g->e;
     const kgemm *m = p->m;
     LLVMValueRef zero = emit_i64(e, 0);
     emit_loop row = emit_for_begin(e, zero, rows, 1);
     emit_loop i = emit_for_begin(e, zero, kg_int1(g, dim_of(g, m->m)), 1);
-    LLVMValueRef ai = at(g, p->t, at(g, p->t, a, kg_imul(g, kg_scalar(row.i), p->a_row)), kg_imul(g, kg_scalar(i.i), dim_of(g, m->a_m)));
-    LLVMValueRef ci = at(g, p->t, at(g, p->t, c, kg_imul(g, kg_scalar(row.i), p->c_row)), kg_imul(g, kg_scalar(i.i), dim_of(g, m->c_m)));
+    LLVMValueRef ai = at(g, p->t, at(g, p->t, a, kg_imul(g, kg_scalar(row.i), p->a_row)),
+                         kg_imul(g, kg_scalar(i.i), dim_of(g, m->a_m)));
+    LLVMValueRef ci = at(g, p->t, at(g, p->t, c, kg_imul(g, kg_scalar(row.i), p->c_row)),
+                         kg_imul(g, kg_scalar(i.i), dim_of(g, m->c_m)));
     emit_loop j = emit_for_begin(e, zero, kg_int1(g, dim_of(g, m->n)), 1);
     LLVMValueRef bj = at(g, p->t, b, kg_imul(g, kg_scalar(j.i), dim_of(g, m->b_n)));
     LLVMValueRef cj = at(g, p->t, ci, kg_imul(g, kg_scalar(j.i), dim_of(g, m->c_n)));
     LLVMValueRef first = m->accumulate ? emit_load(e, p->t, 1, cj, NULL) : emit_number(e, p->t, 1, 0);
     emit_loop k = emit_for_begin(e, zero, kg_int1(g, dim_of(g, m->k)), 1);
     LLVMValueRef sum = emit_carry(e, &k, first);
-    LLVMValueRef x = emit_load(e, p->t, 1, at(g, p->t, ai, kg_imul(g, kg_scalar(k.i), dim_of(g, m->a_k))), NULL);
-    LLVMValueRef y = emit_load(e, p->t, 1, at(g, p->t, bj, kg_imul(g, kg_scalar(k.i), dim_of(g, m->b_k))), NULL);
+    LLVMValueRef x =
+        emit_load(e, p->t, 1, at(g, p->t, ai, kg_imul(g, kg_scalar(k.i), dim_of(g, m->a_k))), NULL);
+    LLVMValueRef y =
+        emit_load(e, p->t, 1, at(g, p->t, bj, kg_imul(g, kg_scalar(k.i), dim_of(g, m->b_k))), NULL);
     emit_next(&k, 0, emit_fma(e, x, y, sum));
     emit_for_end(e, &k);
     emit_store(e, p->t, k.result[0], cj, NULL);
@@ -53,24 +59,27 @@ static void by_loops(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, 
     emit_for_end(e, &row);
 }
 
-static void call(kgen *g, const product *p, LLVMValueRef a, kval lda, LLVMValueRef b, LLVMValueRef c, kval ldc, LLVMValueRef rows)
+static void call(kgen *g, const product *p, LLVMValueRef a, kval lda, LLVMValueRef b, LLVMValueRef c,
+                 kval ldc, LLVMValueRef rows)
 {
     const kgemm *m = p->m;
     gemm_spec s = {.type = p->t, .kind = p->kind, .accumulate = m->accumulate};
     s.n = m->n.is_const ? m->n.value : 0;
     s.k = m->k.is_const ? m->k.value : 0;
     kval ldb = dim_of(g, p->kind == GEMM_NT ? m->b_n : m->b_k);
-    emit_gemm(g->e, &s, a, kg_int1(g, lda), b, kg_int1(g, ldb), c, kg_int1(g, ldc), rows, kg_int1(g, dim_of(g, m->n)),
-              kg_int1(g, dim_of(g, m->k)));
+    emit_gemm(g->e, &s, a, kg_int1(g, lda), b, kg_int1(g, ldb), c, kg_int1(g, ldc), rows,
+              kg_int1(g, dim_of(g, m->n)), kg_int1(g, dim_of(g, m->k)));
 }
 
 static bool row_is(kgen *g, kval row, kval m, kdim stride)
 {
     int64_t r, count, s;
-    return kg_is_const(row, &r) && kg_is_const(m, &count) && kg_is_const(dim_of(g, stride), &s) && r == count * s;
+    return kg_is_const(row, &r) && kg_is_const(m, &count) && kg_is_const(dim_of(g, stride), &s)
+           && r == count * s;
 }
 
-static void one_batch(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c, LLVMValueRef rows)
+static void one_batch(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
+                      LLVMValueRef rows)
 {
     emitter *e = g->e;
     const kgemm *m = p->m;
@@ -91,7 +100,8 @@ static void one_batch(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b,
     }
 }
 
-static void all_batches(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c, LLVMValueRef rows)
+static void all_batches(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
+                        LLVMValueRef rows)
 {
     const kgemm *m = p->m;
     if (kdim_is(m->batch, 1)) {
@@ -106,7 +116,7 @@ static void all_batches(kgen *g, const product *p, LLVMValueRef a, LLVMValueRef 
     emit_for_end(g->e, &l);
 }
 
-/* ---- groups -------------------------------------------------------------------------------------------------------- */
+/* ---- groups -------------------------------------------------------------------------------------------- */
 
 static void clear(kgen *g, const product *p, LLVMValueRef c)
 {
@@ -150,8 +160,8 @@ typedef struct packing {
 
 enum { PACK_BYTES = 64 * 1024 };
 
-static void copy_rows(kgen *g, const product *p, const packing *k, LLVMValueRef count, LLVMValueRef packed, LLVMValueRef rows,
-                      kval row, kval length, bool out)
+static void copy_rows(kgen *g, const product *p, const packing *k, LLVMValueRef count, LLVMValueRef packed,
+                      LLVMValueRef rows, kval row, kval length, bool out)
 {
     emitter *e = g->e;
     emit_loop l = emit_for_begin(e, emit_i64(e, 0), count, 1);
@@ -184,7 +194,8 @@ static void packed_batches(kgen *g, const product *p, const packing *k, LLVMValu
     emit_for_end(e, &l);
 }
 
-/* Every row has its group in a list. The rows of the first group that is left are taken together, until none is left. */
+/* Every row has its group in a list. The rows of the first group that is left are taken together, until none
+ * is left. */
 static void by_groups(kgen *g, const product *p)
 {
     emitter *e = g->e;
@@ -203,9 +214,11 @@ static void by_groups(kgen *g, const product *p)
         k.room_a = emit_local(e, LLVMArrayType2(e->i8_t, PACK_BYTES / 2), 1, 64);
         k.room_c = emit_local(e, LLVMArrayType2(e->i8_t, PACK_BYTES / 2), 1, 64);
         LLVMValueRef room = emit_i64(e, PACK_BYTES / 2 / (int64_t)elem_size(p->t));
-        k.most = emit_max(e, emit_i64(e, 1), emit_div(e, room, emit_max(e, kg_int1(g, longest), emit_i64(e, 1))));
+        k.most =
+            emit_max(e, emit_i64(e, 1), emit_div(e, room, emit_max(e, kg_int1(g, longest), emit_i64(e, 1))));
     }
-    LLVMValueRef count_var = emit_local(e, e->i64_t, 1, 8), zero = emit_i64(e, 0), one = emit_i64(e, 1), done = emit_i64(e, INT64_MIN);
+    LLVMValueRef count_var = emit_local(e, e->i64_t, 1, 8), zero = emit_i64(e, 0), one = emit_i64(e, 1),
+                 done = emit_i64(e, INT64_MIN);
     emit_loop first = emit_for_begin(e, zero, p->rows, 1);
     LLVMValueRef group = read_i64(g, emit_ptr(e, EL_I64, s.list, first.i));
     emit_if left = emit_if_begin(e, emit_cmp(e, CMP_NE, group, done));
@@ -253,7 +266,7 @@ static void by_groups(kgen *g, const product *p)
     emit_for_end(e, &first);
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------------ */
+/* ---- operands ------------------------------------------------------------------------------------------ */
 
 static kval offset_of(kgen *g, kx x) { return kx_is(x) ? kg_eval(g, x) : kg_const(0); }
 
@@ -276,7 +289,8 @@ void kg_gemm(kgen *g, const kgemm *m)
     p.c = at(g, p.t, g->locals[m->c].base, offset_of(g, m->c_offset));
     bool along_n = kdim_is(m->b_n, 1) || kdim_is(m->n, 1), along_k = kdim_is(m->b_k, 1) || kdim_is(m->k, 1);
     p.kind = kdim_is(m->b_n, 1) || !along_k ? GEMM_NN : GEMM_NT;
-    p.plain = !(kdim_is(m->a_k, 1) || kdim_is(m->k, 1)) || !(kdim_is(m->c_n, 1) || kdim_is(m->n, 1)) || !(along_n || along_k);
+    p.plain = !(kdim_is(m->a_k, 1) || kdim_is(m->k, 1)) || !(kdim_is(m->c_n, 1) || kdim_is(m->n, 1))
+              || !(along_n || along_k);
     if (kx_is(m->group))
         by_groups(g, &p);
     else

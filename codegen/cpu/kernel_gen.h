@@ -1,13 +1,13 @@
 /* Inside of kernel generation: shared by kernel.c and kernel_*.c.
  *
- * Values. A kval is an expression's value in the current place: a real or boolean as an LLVM scalar (the same in all
- * lanes) or vector; an integer as scalar + constant + a constant for each lane where that is possible, so that
- * addresses show whether lanes lie side by side, and as a vector of i64 otherwise.
+ * Values. A kval is an expression's value in the current place: a real or boolean as an LLVM scalar (the
+ * same in all lanes) or vector; an integer as scalar + constant + a constant for each lane where that is
+ * possible, so that addresses show whether lanes lie side by side, and as a vector of i64 otherwise.
  *
- * Scopes. Each loop and branch that is being written is a scope with an open block in front of its body, the head:
- * an expression is evaluated in the head of the innermost scope that binds something it depends on. A point is one
- * vector of an unrolled loop nest: there the loop variables are constants by lane, which bind no scope, so values
- * that vary by lane can leave loops over members and rows, too. */
+ * Scopes. Each loop and branch that is being written is a scope with an open block in front of its body, the
+ * head: an expression is evaluated in the head of the innermost scope that binds something it depends on. A
+ * point is one vector of an unrolled loop nest: there the loop variables are constants by lane, which bind
+ * no scope, so values that vary by lane can leave loops over members and rows, too. */
 #ifndef MPC_CODEGEN_CPU_KERNEL_GEN_H
 #define MPC_CODEGEN_CPU_KERNEL_GEN_H
 
@@ -40,7 +40,11 @@ typedef struct kscope_open {
 } kscope_open;
 
 enum { N_VOLATILE = 1, N_POINT = 2, N_LOADS = 4, N_FREE = 8, N_VARIES = 16 };
-typedef struct knote { uint32_t epoch; int depth; unsigned flags; } knote;      /* of an expression, while nothing is bound anew */
+typedef struct knote {
+    uint32_t epoch;
+    int depth;
+    unsigned flags;
+} knote; /* of an expression, while nothing is bound anew */
 typedef struct kcached { kval value; uint32_t serial, stamp; int depth; bool is_volatile; } kcached;
 
 typedef struct kstorage {       /* of a local */
@@ -72,10 +76,10 @@ typedef struct kgen {
     LLVMValueRef ptr;           /* the fiber's offsets */
     LLVMValueRef walk_lo, walk_hi;              /* piece: the members */
     LLVMValueRef last_member;   /* of the part: no prefetch looks behind it */
-    LLVMValueRef hub, hub_row;                  /* rows: variables in the frame: number of the next hub, its row */
+    LLVMValueRef hub, hub_row;  /* rows: variables in the frame: number of the next hub, its row */
     LLVMValueRef hub_rows, hub_first, states, state_bytes;      /* of the launch */
     LLVMValueRef tile_start, tile_rows;
-    LLVMValueRef block_start, block_end, block_row, block_last;    /* the block's members, first and last row */
+    LLVMValueRef block_start, block_end, block_row, block_last; /* the block's members, first and last row */
     LLVMValueRef other;                         /* state of the piece that is merged in */
     kstorage *locals;
     LLVMValueRef *acc_offset;                   /* by local: bytes in a state */
@@ -89,7 +93,7 @@ typedef struct kgen {
     uint32_t mask_id;           /* of the mask below; 0: none */
     LLVMValueRef tail;          /* lanes inside of the loop, NULL: all */
     LLVMValueRef chosen;        /* lanes for which the value counts (sides of a select), NULL: all */
-    int ride;                   /* the scope for which a varying value leaves its own, while its parts are evaluated; or -1 */
+    int ride; /* the scope for which a varying value leaves its own, while its parts are evaluated; or -1 */
     knote *note;
     kcached *cached; uint32_t n_cached, cap_cached;
     map cache;                  /* expression and point -> 1 + index into cached */
@@ -98,9 +102,9 @@ typedef struct kgen {
 /* kernel_scope.c */
 void kg_push(kgen *g, bool inline_);
 void kg_pop(kgen *g);
-kbind kg_bind(kgen *g, kbind *what, kval value, bool point);    /* in the innermost scope; returns the old one */
+kbind kg_bind(kgen *g, kbind *what, kval value, bool point); /* in the innermost scope; returns the old one */
 void kg_unbind(kgen *g, kbind *what, kbind old);
-void kg_changed(kgen *g);                                       /* memory that the kernel writes was written */
+void kg_changed(kgen *g); /* memory that the kernel writes was written */
 knote kg_note(kgen *g, kx x);
 kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile);
 void kg_keep(kgen *g, uint64_t key, int depth, bool is_volatile, kval v);
@@ -128,7 +132,7 @@ kval kg_eval(kgen *g, kx x);
 kval kg_real(LLVMValueRef v);                                   /* a real or boolean, scalar or vector */
 LLVMValueRef kg_vector(kgen *g, kval v);                        /* in g->lanes, of its register type */
 elem kg_elem(ktype t);
-int kg_constant_mask(LLVMValueRef mask);                        /* 1: all true, 0: all false, -1: neither or unknown */
+int kg_constant_mask(LLVMValueRef mask); /* 1: all true, 0: all false, -1: neither or unknown */
 
 /* kernel_ew.c */
 kval kg_map(kgen *g, const kexpr *x, kval a, kval b, kval c);
@@ -157,7 +161,8 @@ LLVMValueRef kg_extent(kgen *g, kdim d);
 void kg_walk(kgen *g, const knode *n);
 void kg_blocks(kgen *g, const knode *n);
 /* Of the block; `pre` names rows to prefetch, or NULL. */
-void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud, const knode *pre);
+void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud,
+                    const knode *pre);
 
 /* kernel_gemm.c */
 void kg_gemm(kgen *g, const kgemm *m);

@@ -1,4 +1,4 @@
-/* Integers of address arithmetic: a scalar that the code computes, plus constants by lane. See kernel_gen.h. */
+/* Integers of address arithmetic: a scalar that the code computes, plus constants by lane: kernel_gen.h. */
 #include "codegen/cpu/kernel_gen.h"
 
 #include <string.h>
@@ -153,8 +153,9 @@ kval kg_imul(kgen *g, kval a, kval b)
     return of_vector(emit_mul(g->e, kg_intn(g, a), kg_intn(g, b)));
 }
 
-/* Quotient or remainder of non-negative integers, b > 0. With base + c (c the constants by lane) there are two
- * cases that stay in this form: b divides the base, or b is a multiple of what divides it and c stays below that. */
+/* Quotient or remainder of non-negative integers, b > 0. With base + c (c the constants by lane) there are
+ * two cases that stay in this form: b divides the base, or b is a multiple of what divides it and c stays
+ * below that. */
 static bool split(kgen *g, kval a, int64_t b, bool mod, kval *out)
 {
     int64_t most = 0, least = INT64_MAX, q[KG_LANES];
@@ -231,7 +232,8 @@ LLVMValueRef kg_icompare(kgen *g, cmp_op op, kval a, kval b)
         if (kg_uniform(a) && kg_uniform(b))
             return emit_bool(g->e, holds(op, a.add, b.add));
         for (int l = 0; l < g->lanes; l++)
-            c[l] = emit_bool(g->e, holds(op, a.add + (a.lane ? a.lane[l] : 0), b.add + (b.lane ? b.lane[l] : 0)));
+            c[l] = emit_bool(g->e,
+                             holds(op, a.add + (a.lane ? a.lane[l] : 0), b.add + (b.lane ? b.lane[l] : 0)));
         return g->lanes == 1 ? c[0] : LLVMConstVector(c, (unsigned)g->lanes);
     }
     if (kg_uniform(a) && kg_uniform(b))

@@ -1,9 +1,10 @@
 /* Loops over feature axes: which loop becomes vectors, how the rest is cut. See kernel_gen.h.
  *
- * Vectors run over the axes that the destinations keep. Where the sizes are known and small the innermost of these
- * axes together are one range, cut into points (kernel_gen.h) that are written one after the other; otherwise one
- * axis is a loop of vectors with a masked rest. A reduction keeps its sums in registers, one chain for each element;
- * where only a reduced axis can be read side by side, sums are kept by lane and combined at the end by halves. */
+ * Vectors run over the axes that the destinations keep. Where the sizes are known and small the innermost of
+ * these axes together are one range, cut into points (kernel_gen.h) that are written one after the other;
+ * otherwise one axis is a loop of vectors with a masked rest. A reduction keeps its sums in registers, one
+ * chain for each element; where only a reduced axis can be read side by side, sums are kept by lane and
+ * combined at the end by halves. */
 #include "codegen/cpu/kernel_gen.h"
 
 #include <string.h>
@@ -36,14 +37,19 @@ typedef struct nest {
 
 LLVMValueRef kg_extent(kgen *g, kdim d) { return kg_int1(g, kg_dim(g, d)); }
 
-/* ---- what the axes are to the expressions --------------------------------------------------------------------- */
+/* ---- what the axes are to the expressions -------------------------------------------------------------- */
 
 static bool depends(const kgen *g, kx x, uint32_t var)
 {
     return g->vars[(size_t)x.i * g->var_words + var / 64] >> (var % 64) & 1;
 }
 
-typedef enum { STEP_NONE, STEP_ONE, STEP_OTHER, STEP_INDEX } axis_step;      /* how an address moves with a variable */
+typedef enum {
+    STEP_NONE,
+    STEP_ONE,
+    STEP_OTHER,
+    STEP_INDEX
+} axis_step; /* how an address moves with a variable */
 
 static axis_step worse(axis_step a, axis_step b) { return a > b ? a : b; }
 
@@ -70,8 +76,10 @@ static axis_step step_of(const kgen *g, kx x, uint32_t var)
     case KX_IDIV: case KX_IMOD:
         return worse(worse(step_of(g, e->a, var), step_of(g, e->b, var)), STEP_OTHER);
     case KX_ILOAD: case KX_BUCKET: case KX_IDX: case KX_ISEL: return STEP_INDEX;
-    case KX_INT: case KX_DIM: case KX_ROW: case KX_MEMBER: case KX_STEP: case KX_NUM: case KX_REALARG: case KX_TRAINING:
-    case KX_LOAD: case KX_LOCAL: case KX_OTHER: case KX_FROM_INT: case KX_MAP: case KX_SELECT: case KX_RANDOM: break;
+    case KX_INT: case KX_DIM: case KX_ROW: case KX_MEMBER: case KX_STEP: case KX_NUM: case KX_REALARG:
+    case KX_TRAINING: case KX_LOAD: case KX_LOCAL: case KX_OTHER: case KX_FROM_INT: case KX_MAP:
+    case KX_SELECT:
+    case KX_RANDOM: break;
     }
     return STEP_OTHER;
 }
@@ -92,7 +100,8 @@ static int gathers(const kgen *g, kx x, uint32_t var, uint8_t *seen)
     int n = gathers(g, e->a, var, seen) + gathers(g, e->b, var, seen) + gathers(g, e->c, var, seen);
     if (e->op == KX_LOAD && (depends(g, e->a, var) || step_of(g, e->b, var) > STEP_ONE))
         n++;
-    if ((e->op == KX_LOCAL || e->op == KX_ILOAD || e->op == KX_IDX || e->op == KX_OTHER) && step_of(g, e->a, var) > STEP_ONE)
+    if ((e->op == KX_LOCAL || e->op == KX_ILOAD || e->op == KX_IDX || e->op == KX_OTHER)
+        && step_of(g, e->a, var) > STEP_ONE)
         n++;
     return n;
 }
@@ -110,7 +119,7 @@ static int gathers_of(kgen *g, const nest *n, uint32_t var)
     return count;
 }
 
-/* ---- the plan of a nest ---------------------------------------------------------------------------------------- */
+/* ---- the plan of a nest -------------------------------------------------------------------------------- */
 
 static int width_of(kgen *g, const nest *n)
 {
@@ -180,7 +189,7 @@ static void choose(kgen *g, nest *n)
         }
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------ */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 static red_op reduction(ir_op op)
 {
@@ -200,7 +209,10 @@ static elem dest_elem(const kgen *g, const kref *d)
     return kg_elem(d->kind == REF_LOCAL ? g->k->locals[d->id].type : g->p->buffers[d->id].type);
 }
 
-static LLVMValueRef as_type_of(kgen *g, LLVMValueRef v, LLVMValueRef like) { return emit_convert(g->e, v, emit_elem(like)); }
+static LLVMValueRef as_type_of(kgen *g, LLVMValueRef v, LLVMValueRef like)
+{
+    return emit_convert(g->e, v, emit_elem(like));
+}
 
 /* An offset that goes by a loaded index may be none: below 0, nothing is written. */
 static LLVMValueRef written_at_all(kgen *g, const kref *d)
@@ -238,7 +250,8 @@ static void sums_begin(kgen *g, nest *n, int point)
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
         elem t = elem_register(dest_elem(g, &s->dest));
-        LLVMValueRef first = n->by_lane ? emit_neutral(g->e, reduction(s->op), t, g->lanes) : kg_dest_load(g, &s->dest);
+        LLVMValueRef first =
+            n->by_lane ? emit_neutral(g->e, reduction(s->op), t, g->lanes) : kg_dest_load(g, &s->dest);
         LLVMValueRef *temp = &n->temp[point * (int)n->n_body + (int)i];
         *temp = emit_local(g->e, LLVMTypeOf(first), 1, 64);
         LLVMBuildStore(g->e->b, first, *temp);
@@ -278,17 +291,20 @@ static void sums_end(kgen *g, nest *n, int point)
         LLVMValueRef temp = n->temp[point * (int)n->n_body + (int)i];
         LLVMValueRef v = LLVMBuildLoad2(g->e->b, LLVMGetAllocatedType(temp), temp, "");
         if (n->by_lane)
-            v = emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest), emit_reduce(g->e, reduction(s->op), v));
+            v = emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest),
+                             emit_reduce(g->e, reduction(s->op), v));
         kg_dest_store(g, &s->dest, kg_real(v));
     }
 }
 
-/* The values of a point as they are, and destinations that take such values: for sums over short rows, below. */
+/* The values of a point as they are, and destinations that take such values: for sums over short rows,
+ * below. */
 static void values(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
         elem t = elem_register(dest_elem(g, &n->body[i]->dest));
-        n->temp[point * (int)n->n_body + (int)i] = emit_convert(g->e, kg_vector(g, kg_eval(g, n->body[i]->value)), t);
+        n->temp[point * (int)n->n_body + (int)i] =
+            emit_convert(g->e, kg_vector(g, kg_eval(g, n->body[i]->value)), t);
     }
 }
 
@@ -297,7 +313,8 @@ static void take(kgen *g, nest *n, int point)
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
         LLVMValueRef v = n->temp[point * (int)n->n_body + (int)i];
-        kg_dest_store(g, &s->dest, kg_real(emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest), v)));
+        kg_dest_store(g, &s->dest,
+                      kg_real(emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest), v)));
     }
 }
 
@@ -319,7 +336,7 @@ static void plain(kgen *g, nest *n)
         statement(g, n->body[i]);
 }
 
-/* ---- vectors ---------------------------------------------------------------------------------------------------- */
+/* ---- vectors ------------------------------------------------------------------------------------------- */
 
 typedef struct vector_state { int lanes, active; LLVMValueRef tail; uint32_t point; } vector_state;
 
@@ -376,13 +393,14 @@ static int64_t vector_total(const nest *n)
     return total;
 }
 
-/* The points first .. first + count of the range of the vector axes, whose sizes are known. Each point keeps its number
- * while the nest is written, so that what was computed for one part is there for the next. */
+/* The points first .. first + count of the range of the vector axes, whose sizes are known. Each point keeps
+ * its number while the nest is written, so that what was computed for one part is there for the next. */
 static void points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int first, int count)
 {
     for (int c = first; c < first + count; c++) {
         int64_t from = (int64_t)c * n->width, left = total - from;
-        int lanes = left >= n->width ? n->width : power_at_least(left), active = left < lanes ? (int)left : lanes;
+        int lanes = left >= n->width ? n->width : power_at_least(left),
+            active = left < lanes ? (int)left : lanes;
         vector_state old = vector_begin(g, lanes, active, NULL);
         g->tail = active < lanes ? emit_mask_below(g->e, lanes, emit_i64(g->e, active)) : NULL;
         kbind saved[MOST_LOOPS];
@@ -410,8 +428,8 @@ static void points(kgen *g, nest *n, part what, uint32_t base, int64_t total, in
 }
 
 /* One vector of the axis that starts at `from`, of which `count` lanes count (NULL: all). */
-static void one_vector(kgen *g, nest *n, const axis *a, LLVMValueRef from, int64_t align, int lanes, LLVMValueRef count,
-                       void (*each)(kgen *, nest *), bool inline_)
+static void one_vector(kgen *g, nest *n, const axis *a, LLVMValueRef from, int64_t align, int lanes,
+                       LLVMValueRef count, void (*each)(kgen *, nest *), bool inline_)
 {
     LLVMValueRef tail = count ? emit_mask_below(g->e, lanes, count) : NULL;
     int active = lanes;
@@ -460,7 +478,7 @@ static void vector_loop(kgen *g, nest *n, const axis *a, void (*each)(kgen *, ne
     }
 }
 
-/* ---- the loops around ------------------------------------------------------------------------------------------- */
+/* ---- the loops around ---------------------------------------------------------------------------------- */
 
 static void around(kgen *g, nest *n, role r, int i, void (*inside)(kgen *, nest *));
 
@@ -513,8 +531,8 @@ static const axis *vector_axis(const nest *n)
     return NULL;
 }
 
-/* All points of a known range (or one scalar point, where no axis makes vectors) for sums: those that are in flight
- * at a time go through the reduced loops together. */
+/* All points of a known range (or one scalar point, where no axis makes vectors) for sums: those that are in
+ * flight at a time go through the reduced loops together. */
 typedef struct flight { int64_t total; int first, count; uint32_t base; } flight;
 
 static void flight_step(kgen *g, nest *n)
@@ -576,17 +594,19 @@ static void sums_by_lane(kgen *g, nest *n)
     run(g, n, PART_END, 0);
 }
 
-/* ---- sums over short rows ---------------------------------------------------------------------------------------- */
+/* ---- sums over short rows ------------------------------------------------------------------------------ */
 
-/* s[h] += sum over k of v[h, k], of known sizes that are powers of two: [h, k] is one range of vectors, and neighbours
- * are added until one number is left of each row. Returns how many vectors there are, 0 where this form does not fit. */
+/* s[h] += sum over k of v[h, k], of known sizes that are powers of two: [h, k] is one range of vectors, and
+ * neighbours are added until one number is left of each row. Returns how many vectors there are, 0 where
+ * this form does not fit. */
 static int segment_vectors(const nest *n)
 {
     int64_t kept = 1, reduced = 1;
     int reduced_axes = 0;
     for (int i = 0; i < n->n; i++) {
         const axis *a = &n->at[i];
-        if (!a->extent.is_const || (a->extent.value & (a->extent.value - 1)) || a->extent.value == 0 || a->extent.value > 1 << 12)
+        if (!a->extent.is_const || (a->extent.value & (a->extent.value - 1)) || a->extent.value == 0
+            || a->extent.value > 1 << 12)
             return 0;
         *(a->reduce ? &reduced : &kept) *= a->extent.value;
         reduced_axes += a->reduce;
@@ -606,7 +626,8 @@ static LLVMValueRef every_other(kgen *g, LLVMValueRef a, LLVMValueRef b, int fir
         pick[l] = emit_i32(g->e, 2 * l + first);
     if (out == 1)
         return emit_lane(g->e, a, first);
-    return LLVMBuildShuffleVector(g->e->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)), LLVMConstVector(pick, (unsigned)out), "");
+    return LLVMBuildShuffleVector(g->e->b, a, b ? b : LLVMGetPoison(LLVMTypeOf(a)),
+                                  LLVMConstVector(pick, (unsigned)out), "");
 }
 
 static void sums_of_segments(kgen *g, nest *n, int vectors)
@@ -642,7 +663,8 @@ static void sums_of_segments(kgen *g, nest *n, int vectors)
                 continue;
             }
             for (int c = 0; c < left / 2; c++)
-                v[c] = emit_combine(g->e, op, every_other(g, v[2 * c], v[2 * c + 1], 0), every_other(g, v[2 * c], v[2 * c + 1], 1));
+                v[c] = emit_combine(g->e, op, every_other(g, v[2 * c], v[2 * c + 1], 0),
+                                    every_other(g, v[2 * c], v[2 * c + 1], 1));
             left /= 2;
         }
         for (int c = 0; c < left; c++)

@@ -5,7 +5,7 @@
 
 enum { LINE = 64, FRAME_LIMIT = 4096, FRAME_SLACK = 256 };
 
-/* ---- locals -------------------------------------------------------------------------------------------------- */
+/* ---- locals -------------------------------------------------------------------------------------------- */
 
 uint32_t kernel_copies(const kkernel *k, uint32_t local)
 {
@@ -85,7 +85,7 @@ LLVMValueRef kg_local_ptr(kgen *g, uint32_t local)
     return p;
 }
 
-/* ---- buffers ------------------------------------------------------------------------------------------------- */
+/* ---- buffers ------------------------------------------------------------------------------------------- */
 
 LLVMValueRef kg_buffer(kgen *g, uint32_t buffer)
 {
@@ -108,7 +108,8 @@ LLVMValueRef kg_row_ptr(kgen *g, uint32_t buffer, kx row)
     if (kg_is_const(r, &zero) && zero == 0)
         return base;
     knote n = kg_note(g, row);
-    bool stay = (n.flags & N_VOLATILE) || (g->chosen && (n.flags & N_FREE));
+    /* a point's row is another one at each point: a constant distance, not worth keeping */
+    bool stay = (n.flags & (N_VOLATILE | N_POINT)) || (g->chosen && (n.flags & N_FREE));
     int depth = stay ? g->depth : n.depth;
     uint64_t key = (uint64_t)1 << 63 | (uint64_t)(buffer + 1) << 32 | row.i;
     kcached *have = stay ? NULL : kg_find(g, key, depth, false);
@@ -123,14 +124,14 @@ LLVMValueRef kg_row_ptr(kgen *g, uint32_t buffer, kx row)
     return p;
 }
 
-/* ---- how lanes lie ------------------------------------------------------------------------------------------- */
+/* ---- how lanes lie ------------------------------------------------------------------------------------- */
 
 typedef struct access {
     elem t;
     LLVMValueRef base;
     bool frame;                 /* there is room behind the last element: no mask is needed to read */
     bool invariant;
-    LLVMValueRef valid;         /* i1, NULL: true. Where false the elements read as 0 and the address may be anything */
+    LLVMValueRef valid;         /* i1, NULL: true. Where false elements read as 0, the address may be anything */
 } access;
 
 static LLVMValueRef zeros(kgen *g)
@@ -210,7 +211,8 @@ static LLVMValueRef spread(kgen *g, const access *m, kval offset)
         return v;
     for (int l = 0; l < g->lanes; l++)
         pick[l] = emit_i32(g->e, l < g->active ? (int32_t)(offset.lane[l] - low) : 0);
-    return LLVMBuildShuffleVector(g->e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(pick, (unsigned)g->lanes), "");
+    return LLVMBuildShuffleVector(g->e->b, v, LLVMGetPoison(LLVMTypeOf(v)),
+                                  LLVMConstVector(pick, (unsigned)g->lanes), "");
 }
 
 static LLVMValueRef load_lanes(kgen *g, access m, kval offset)
@@ -244,7 +246,7 @@ static LLVMValueRef load_lanes(kgen *g, access m, kval offset)
     return finish(g, &m, emit_gather(g->e, m.t, m.base, kg_intn(g, offset), mask));
 }
 
-/* ---- loads --------------------------------------------------------------------------------------------------- */
+/* ---- loads --------------------------------------------------------------------------------------------- */
 
 static LLVMValueRef not_negative(kgen *g, LLVMValueRef old, kval v)
 {
@@ -303,7 +305,9 @@ static kval integer(kgen *g, LLVMValueRef v)
 
 kval kg_iload(kgen *g, const kexpr *x, kval offset)
 {
-    access m = {.t = kg_elem(g->p->buffers[x->buffer].type), .base = kg_buffer(g, x->buffer), .invariant = !g->written[x->buffer]};
+    access m = { .t = kg_elem(g->p->buffers[x->buffer].type),
+                 .base = kg_buffer(g, x->buffer),
+                 .invariant = !g->written[x->buffer] };
     return integer(g, load_lanes(g, m, offset));
 }
 
@@ -321,7 +325,7 @@ kval kg_load_local(kgen *g, uint32_t local, kval offset, bool other)
     return s->type == EL_I64 ? integer(g, v) : kg_real(v);
 }
 
-/* ---- what statements write ----------------------------------------------------------------------------------- */
+/* ---- what statements write ----------------------------------------------------------------------------- */
 
 typedef struct target { access m; kval offset; int64_t elems; } target;
 
@@ -356,8 +360,9 @@ static void scatter(kgen *g, const target *t, LLVMValueRef v)
 {
     if (!g->tail || LLVMIsConstant(g->tail)) {
         for (int l = 0; l < g->active; l++) {
-            LLVMValueRef p = t->offset.vec ? emit_ptr(g->e, t->m.t, t->m.base, emit_lane(g->e, t->offset.v, l))
-                                           : element(g, &t->m, t->offset, t->offset.lane[l]);
+            LLVMValueRef p = t->offset.vec
+                                 ? emit_ptr(g->e, t->m.t, t->m.base, emit_lane(g->e, t->offset.v, l))
+                                 : element(g, &t->m, t->offset, t->offset.lane[l]);
             emit_store(g->e, t->m.t, emit_lane(g->e, v, l), p, NULL);
         }
         return;
@@ -369,8 +374,8 @@ static void scatter(kgen *g, const target *t, LLVMValueRef v)
     }
 }
 
-/* The first `active` lanes without touching what lies behind them: powers of two, so that the frame's elements can
- * still become registers. */
+/* The first `active` lanes without touching what lies behind them: powers of two, so that the frame's
+ * elements can still become registers. */
 static void store_front(kgen *g, const target *t, LLVMValueRef v)
 {
     for (int at = 0; at < g->active;) {
@@ -386,11 +391,13 @@ void kg_dest_store(kgen *g, const kref *d, kval value)
 {
     target t = target_of(g, d);
     LLVMValueRef v = kg_vector(g, value);
-    if ((t.m.t != EL_F16 && t.m.t != EL_BF16) || !emit_is_real(v))      /* half types: rounded once, from what it is */
+    if ((t.m.t != EL_F16 && t.m.t != EL_BF16)
+        || !emit_is_real(v)) /* half types: rounded once, from what it is */
         v = emit_convert(g->e, v, elem_register(t.m.t));
     kg_changed(g);
     if (kg_uniform(t.offset)) {
-        emit_store(g->e, t.m.t, g->lanes == 1 ? v : emit_lane(g->e, v, g->active - 1), element(g, &t.m, t.offset, 0), NULL);
+        emit_store(g->e, t.m.t, g->lanes == 1 ? v : emit_lane(g->e, v, g->active - 1),
+                   element(g, &t.m, t.offset, 0), NULL);
     } else if (!side_by_side(g, t.offset)) {
         scatter(g, &t, v);
     } else if (t.m.frame && g->active < g->lanes) {
@@ -404,7 +411,7 @@ void kg_dest_store(kgen *g, const kref *d, kval value)
     }
 }
 
-/* ---- whole copies of locals ---------------------------------------------------------------------------------- */
+/* ---- whole copies of locals ---------------------------------------------------------------------------- */
 
 /* Either side may be in the frame: vectors of the size that loops use. */
 void kg_copy_local(kgen *g, uint32_t local, LLVMValueRef to, LLVMValueRef from)

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- scopes -------------------------------------------------------------------------------------------------- */
+/* ---- scopes -------------------------------------------------------------------------------------------- */
 
 void kg_push(kgen *g, bool inline_)
 {
@@ -64,12 +64,13 @@ void kg_leave(kgen *g, int depth, LLVMBasicBlockRef from)
     LLVMPositionBuilderAtEnd(g->e->b, from);
 }
 
-/* ---- where an expression belongs ----------------------------------------------------------------------------- */
+/* ---- where an expression belongs ----------------------------------------------------------------------- */
 
 static knote of_bind(const kbind *b)
 {
     assert(b->bound);
-    return (knote){.depth = b->depth, .flags = (b->point ? N_POINT : 0u) | (kg_uniform(b->value) ? 0u : N_VARIES)};
+    return (knote){ .depth = b->depth,
+                    .flags = (b->point ? N_POINT : 0u) | (kg_uniform(b->value) ? 0u : N_VARIES) };
 }
 
 static void join(knote *n, knote o)
@@ -78,7 +79,7 @@ static void join(knote *n, knote o)
     n->flags |= o.flags;
 }
 
-/* A load whose address is made of rows, members and constants alone may run though its value is not wanted. */
+/* A load whose address is made of rows, members and constants may run though its value is not wanted. */
 static void load_note(kgen *g, const kexpr *x, knote *n)
 {
     n->flags |= N_LOADS;
@@ -132,8 +133,8 @@ knote kg_note(kgen *g, kx x)
     case KX_SELECT: case KX_ISEL:
         n = select_note(g, e);
         break;
-    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_BUCKET: case KX_FROM_INT: case KX_MAP:
-    case KX_RANDOM:
+    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_BUCKET: case KX_FROM_INT:
+    case KX_MAP: case KX_RANDOM:
         n = kg_note(g, e->a);
         if (kx_is(e->b))
             join(&n, kg_note(g, e->b));
@@ -145,7 +146,7 @@ knote kg_note(kgen *g, kx x)
     return g->note[x.i] = n;
 }
 
-/* ---- cache --------------------------------------------------------------------------------------------------- */
+/* ---- cache --------------------------------------------------------------------------------------------- */
 
 kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile)
 {

@@ -1,14 +1,15 @@
 /* Walks over members: of a row, of blocks of rows, of pieces of hubs. See kernel_gen.h.
  *
- * Accumulators have a shadow in the frame while a walk adds to them, so that they are registers in its loop whatever
- * else is done to them: other parts of a tile read them from scratch, or a loop after the walk goes through them. */
+ * Accumulators have a shadow in the frame while a walk adds to them, so that they are registers in its loop
+ * whatever else is done to them: other parts of a tile read them from scratch, or a loop after the walk goes
+ * through them. */
 #include "codegen/cpu/kernel_gen.h"
 
 #include <string.h>
 
 enum { PREFETCH_LINES = 8, PREFETCH_AHEAD = 12, LINE_BYTES = 64, SHADOW_BYTES = 4096 };
 
-/* ---- shadows ------------------------------------------------------------------------------------------------- */
+/* ---- shadows ------------------------------------------------------------------------------------------- */
 
 static bool shadow_worthy(const kgen *g, uint32_t local)
 {
@@ -43,7 +44,7 @@ static void mark_written(knode *const *body, uint32_t n, bool *marks)
     }
 }
 
-/* ---- members ------------------------------------------------------------------------------------------------- */
+/* ---- members ------------------------------------------------------------------------------------------- */
 
 static void prefetch(kgen *g, const knode *n, LLVMValueRef member)
 {
@@ -56,12 +57,15 @@ static void prefetch(kgen *g, const knode *n, LLVMValueRef member)
         int64_t size = (int64_t)elem_size(kg_elem(g->p->buffers[f->buffer].type));
         LLVMValueRef p = kg_row_ptr(g, f->buffer, f->row_at);
         if (f->elems.is_const) {
-            for (int64_t at = 0; at < f->elems.value * size && at < PREFETCH_LINES * LINE_BYTES; at += LINE_BYTES)
+            for (int64_t at = 0; at < f->elems.value * size && at < PREFETCH_LINES * LINE_BYTES;
+                 at += LINE_BYTES)
                 emit_prefetch(g->e, emit_ptr_bytes(g->e, p, at), false, 3);
         } else {
-            LLVMValueRef last = kg_int1(g, kg_isub(g, kg_imul(g, kg_dim(g, f->elems), kg_const(size)), kg_const(1)));
+            LLVMValueRef last =
+                kg_int1(g, kg_isub(g, kg_imul(g, kg_dim(g, f->elems), kg_const(size)), kg_const(1)));
             for (int64_t at = 0; at < PREFETCH_LINES / 2 * LINE_BYTES; at += LINE_BYTES)
-                emit_prefetch(g->e, emit_ptr(g->e, EL_I8, p, emit_min(g->e, emit_i64(g->e, at), last)), false, 3);
+                emit_prefetch(g->e, emit_ptr(g->e, EL_I8, p, emit_min(g->e, emit_i64(g->e, at), last)), false,
+                              3);
         }
     }
     kg_unbind(g, &g->member, old);
@@ -88,7 +92,10 @@ static LLVMValueRef offset_of_row(kgen *g, LLVMValueRef row)
     return emit_invariant(g->e, emit_load(g->e, EL_I64, 1, emit_ptr(g->e, EL_I64, g->ptr, row), NULL));
 }
 
-static LLVMValueRef read_variable(kgen *g, LLVMValueRef v) { return LLVMBuildLoad2(g->e->b, g->e->i64_t, v, ""); }
+static LLVMValueRef read_variable(kgen *g, LLVMValueRef v)
+{
+    return LLVMBuildLoad2(g->e->b, g->e->i64_t, v, "");
+}
 
 /* Merges the pieces of the next hub into the accumulators, in order, and goes on to the hub after it. */
 static void merge_pieces(kgen *g, const knode *n)
@@ -106,7 +113,8 @@ static void merge_pieces(kgen *g, const knode *n)
     kg_pop(g);
     emit_for_end(g->e, &l);
     LLVMBuildStore(g->e->b, next, g->hub);
-    LLVMBuildStore(g->e->b, emit_load(g->e, EL_I64, 1, emit_ptr(g->e, EL_I64, g->hub_rows, next), NULL), g->hub_row);
+    LLVMBuildStore(g->e->b, emit_load(g->e, EL_I64, 1, emit_ptr(g->e, EL_I64, g->hub_rows, next), NULL),
+                   g->hub_row);
 }
 
 static void store_state(kgen *g)
@@ -156,7 +164,7 @@ void kg_walk(kgen *g, const knode *n)
         }
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------------- */
 
 /* while (ptr[row + 1] <= limit) row++, with `<` for strict. */
 static LLVMValueRef row_at(kgen *g, LLVMValueRef row, LLVMValueRef limit, bool strict)
@@ -179,8 +187,10 @@ static LLVMValueRef row_at(kgen *g, LLVMValueRef row, LLVMValueRef limit, bool s
     return read_variable(g, var);
 }
 
-/* Members are taken row by row, so that what belongs to the row is computed once for its members in the block. */
-void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud, const knode *pre)
+/* Members are taken row by row, so that what belongs to the row is computed once for its members in the
+ * block. */
+void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud,
+                    const knode *pre)
 {
     bool *mine = NEW_N(g->mem, bool, g->k->n_locals + 1);
     mark_written(body, n_body, mine);

@@ -17,8 +17,8 @@ typedef struct builder {
     uint64_t n_kernels;
 } builder;
 
-/* Helpers that kernels share (math functions, products) are made once a variant: those of the variant before get
- * names of their own, so that the next one does not find them. */
+/* Helpers that kernels share (math functions, products) are made once a variant: those of the variant before
+ * get names of their own, so that the next one does not find them. */
 static void put_aside(builder *b, uint32_t variant)
 {
     for (LLVMValueRef f = LLVMGetFirstFunction(b->e.mod); f; f = LLVMGetNextFunction(f)) {
@@ -87,8 +87,12 @@ static LLVMValueRef variant(builder *b, uint32_t v)
 static const char *needs(builder *b, const cpu_target *t)
 {
     if (!t->features[0])
-        return t->isa == CPU_AARCH64 ? "aarch64" : t->level >= 4 ? "x86-64-v4" : t->level == 3 ? "x86-64-v3" : "x86-64-v2";
-    return t->isa == CPU_AARCH64 ? "aarch64" : arena_printf(b->mem, "x86-64-v%d", t->level >= 2 ? t->level : 2);
+        return t->isa == CPU_AARCH64 ? "aarch64"
+               : t->level >= 4       ? "x86-64-v4"
+               : t->level == 3       ? "x86-64-v3"
+                                     : "x86-64-v2";
+    return t->isa == CPU_AARCH64 ? "aarch64"
+                                 : arena_printf(b->mem, "x86-64-v%d", t->level >= 2 ? t->level : 2);
 }
 
 static void table(builder *b, LLVMValueRef *kernels)
@@ -139,8 +143,8 @@ static bool targets(builder *b, char *err, size_t err_size)
     return true;
 }
 
-static bool write_out(LLVMModuleRef mod, LLVMTargetMachineRef tm, const module_input *in, module_form form, object_bytes *out,
-                      char *err, size_t err_size)
+static bool write_out(LLVMModuleRef mod, LLVMTargetMachineRef tm, const module_input *in, module_form form,
+                      object_bytes *out, char *err, size_t err_size)
 {
     if (form == MODULE_LLVM_RAW)
         return object_emit_ir(mod, out, err, err_size);
@@ -154,7 +158,8 @@ static bool write_out(LLVMModuleRef mod, LLVMTargetMachineRef tm, const module_i
     return object_emit(mod, tm, out, err, err_size);
 }
 
-bool module_build(arena *mem, const module_input *in, module_form form, object_bytes *out, char *err, size_t err_size)
+bool module_build(arena *mem, const module_input *in, module_form form, object_bytes *out, char *err,
+                  size_t err_size)
 {
     builder *b = NEW(mem, builder);
     b->mem = mem;

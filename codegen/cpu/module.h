@@ -1,8 +1,9 @@
-/* A module: the kernels of all plans and the table `mp_module_v1` (runtime/abi.h) that finds them, as one object.
+/* A module: the kernels of all plans and the table `mp_module_v1` (runtime/abi.h) that finds them, as one
+ * object.
  *
- * Kernels are numbered over the plans in their order. With several CPUs each kernel is there once for each, and the
- * table says what each variant needs; the loader takes the last one that the machine can run, so they should be given
- * from the least to the best, all of one machine type. */
+ * Kernels are numbered over the plans in their order. With several CPUs each kernel is there once for each,
+ * and the table says what each variant needs; the loader takes the last one that the machine can run, so
+ * they should be given from the least to the best, all of one machine type. */
 #ifndef MPC_CODEGEN_CPU_MODULE_H
 #define MPC_CODEGEN_CPU_MODULE_H
 
@@ -22,9 +23,15 @@ typedef struct module_input {
     uint64_t source_hash;
 } module_input;
 
-typedef enum module_form { MODULE_OBJECT, MODULE_ASM, MODULE_LLVM, MODULE_LLVM_RAW } module_form;   /* RAW: as emitted */
+typedef enum module_form {
+    MODULE_OBJECT,
+    MODULE_ASM,
+    MODULE_LLVM,
+    MODULE_LLVM_RAW
+} module_form; /* RAW: as emitted */
 
 /* False, with a text in err, on failure. The bytes are the caller's (object_free). */
-bool module_build(arena *mem, const module_input *in, module_form form, object_bytes *out, char *err, size_t err_size);
+bool module_build(arena *mem, const module_input *in, module_form form, object_bytes *out, char *err,
+                  size_t err_size);
 
 #endif

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#define ADD(p, array, count, value) \
-    ((p)->array = kx_grow((p)->mem, (p)->array, (p)->count, sizeof *(p)->array), (p)->array[(p)->count] = (value), (p)->count++)
+#define ADD(p, array, count, value)                                              \
+    ((p)->array = kx_grow((p)->mem, (p)->array, (p)->count, sizeof *(p)->array), \
+     (p)->array[(p)->count] = (value), (p)->count++)
 
 uint32_t kplan_add_buffer(kplan *p, kbuffer b) { return ADD(p, buffers, n_buffers, b); }
 uint32_t kplan_add_step(kplan *p, kstep s) { return ADD(p, steps, n_steps, s); }
@@ -65,8 +66,8 @@ knode *kn_walk(kplan *p, knode *const *init, uint32_t n_init, knode *const *body
     return k;
 }
 
-knode *kn_blocks(kplan *p, uint32_t block, knode *const *init, uint32_t n_init, knode *const *body, uint32_t n_body,
-                 knode *const *combine, uint32_t n_combine)
+knode *kn_blocks(kplan *p, uint32_t block, knode *const *init, uint32_t n_init, knode *const *body,
+                 uint32_t n_body, knode *const *combine, uint32_t n_combine)
 {
     knode *k = kn_walk(p, init, n_init, body, n_body, combine, n_combine);
     k->kind = KN_BLOCKS;
@@ -74,7 +75,8 @@ knode *kn_blocks(kplan *p, uint32_t block, knode *const *init, uint32_t n_init, 
     return k;
 }
 
-static knode *with_loops(kplan *p, knode_kind kind, const kloop *loops, uint32_t n_loops, knode *const *body, uint32_t n)
+static knode *with_loops(kplan *p, knode_kind kind, const kloop *loops, uint32_t n_loops, knode *const *body,
+                         uint32_t n)
 {
     knode *k = with_body(p, kind, body, n);
     if (n_loops > sizeof k->loops / sizeof *k->loops)

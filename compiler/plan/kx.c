@@ -18,7 +18,8 @@ struct kx_fact {
     uint8_t uses;
 };
 
-/* The plan's arrays have no capacity of their own: they are full where the number of entries is a power of two. */
+/* The plan's arrays have no capacity of their own: they are full where the number of entries is a power of
+ * two. */
 void *kx_grow(arena *a, void *at, uint32_t n, size_t size)
 {
     if (n != 0 && (n < 8 || (n & (n - 1))))
@@ -99,9 +100,9 @@ kdim kdim_mul(kplan *p, kdim a, kdim b)
 
 static bool same_expr(const kexpr *x, const kexpr *y)
 {
-    return x->op == y->op && x->type == y->type && x->map == y->map && x->guarded == y->guarded && x->var == y->var &&
-           x->buffer == y->buffer && x->local == y->local && x->a.i == y->a.i && x->b.i == y->b.i && x->c.i == y->c.i &&
-           kdim_same(x->dim, y->dim) && x->value.i == y->value.i;
+    return x->op == y->op && x->type == y->type && x->map == y->map && x->guarded == y->guarded
+           && x->var == y->var && x->buffer == y->buffer && x->local == y->local && x->a.i == y->a.i
+           && x->b.i == y->b.i && x->c.i == y->c.i && kdim_same(x->dim, y->dim) && x->value.i == y->value.i;
 }
 
 typedef struct probe { const kplan *p; const kexpr *x; } probe;
@@ -114,7 +115,8 @@ static bool same_entry(const void *ud, uint32_t id)
 
 static uint64_t hash_expr(const kexpr *x)
 {
-    uint64_t h = hash_u64((uint64_t)x->op << 24 | (uint64_t)x->type << 16 | (uint64_t)x->map << 8 | x->guarded);
+    uint64_t h =
+        hash_u64((uint64_t)x->op << 24 | (uint64_t)x->type << 16 | (uint64_t)x->map << 8 | x->guarded);
     h = hash_combine(h, (uint64_t)x->var << 32 | x->buffer);
     h = hash_combine(h, (uint64_t)x->local << 32 | x->a.i);
     h = hash_combine(h, (uint64_t)x->b.i << 32 | x->c.i);
@@ -140,8 +142,9 @@ static struct kx_fact fact_of(const kplan *p, const kexpr *x)
     case KX_ILOAD: case KX_BUCKET: f.uses |= HAS_INDEX; break;
     case KX_IDX: f.uses |= HAS_INDEX | USES_LOCALS; break;
     case KX_LOCAL: case KX_OTHER: f.uses |= USES_LOCALS; break;
-    case KX_INT: case KX_DIM: case KX_STEP: case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD:
-    case KX_ISEL: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD: case KX_FROM_INT: case KX_MAP:
+    case KX_INT: case KX_DIM: case KX_STEP: case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV:
+    case KX_IMOD: case KX_ISEL: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD:
+    case KX_FROM_INT: case KX_MAP:
     case KX_SELECT: case KX_RANDOM: break;
     }
     return f;
@@ -196,7 +199,10 @@ bool kx_is_dim(const kplan *p, kx x, kdim *value)
 
 /* ---- integers ------------------------------------------------------------------------------------------ */
 
-kx kx_int(kplan *p, int64_t value) { return make(p, (kexpr){.op = KX_INT, .type = KT_I64, .value.i = value}); }
+kx kx_int(kplan *p, int64_t value)
+{
+    return make(p, (kexpr){ .op = KX_INT, .type = KT_I64, .value.i = value });
+}
 
 kx kx_dimval(kplan *p, kdim d)
 {
@@ -382,7 +388,10 @@ kx kx_training(kplan *p) { return make(p, (kexpr){.op = KX_TRAINING, .type = KT_
 kx kx_load(kplan *p, uint32_t buffer, kx row, kx offset, bool guarded)
 {
     ktype t = register_type(p->buffers[buffer].type);
-    return make(p, (kexpr){.op = KX_LOAD, .type = (uint8_t)t, .guarded = guarded, .buffer = buffer, .a = row, .b = offset});
+    return make(
+        p,
+        (kexpr){
+            .op = KX_LOAD, .type = (uint8_t)t, .guarded = guarded, .buffer = buffer, .a = row, .b = offset });
 }
 
 kx kx_local(kplan *p, const kkernel *k, uint32_t local, kx offset)
@@ -395,7 +404,8 @@ kx kx_local(kplan *p, const kkernel *k, uint32_t local, kx offset)
 
 kx kx_other(kplan *p, const kkernel *k, uint32_t local, kx offset)
 {
-    return make(p, (kexpr){.op = KX_OTHER, .type = (uint8_t)k->locals[local].type, .local = local, .a = offset});
+    return make(
+        p, (kexpr){ .op = KX_OTHER, .type = (uint8_t)k->locals[local].type, .local = local, .a = offset });
 }
 
 kx kx_from_int(kplan *p, ktype type, kx a)
@@ -435,7 +445,8 @@ kx kx_select(kplan *p, kx c, kx a, kx b)
 
 kx kx_random(kplan *p, kx key, kx member, kx element, uint32_t site)
 {
-    return make(p, (kexpr){.op = KX_RANDOM, .type = KT_F32, .a = key, .b = member, .c = element, .value.i = site});
+    return make(
+        p, (kexpr){ .op = KX_RANDOM, .type = KT_F32, .a = key, .b = member, .c = element, .value.i = site });
 }
 
 /* ---- questions ----------------------------------------------------------------------------------------- */
@@ -531,8 +542,9 @@ static kx rebuild(kplan *p, kexpr e, kx a, kx b, kx c)
     case KX_ISEL: return kx_isel(p, a, b, c);
     case KX_SELECT: return kx_select(p, a, b, c);
     case KX_FROM_INT: return kx_from_int(p, (ktype)e.type, a);
-    case KX_INT: case KX_DIM: case KX_VAR: case KX_ROW: case KX_MEMBER: case KX_STEP: case KX_ILOAD: case KX_BUCKET:
-    case KX_IDX: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD: case KX_LOCAL: case KX_OTHER:
+    case KX_INT: case KX_DIM: case KX_VAR: case KX_ROW: case KX_MEMBER: case KX_STEP: case KX_ILOAD:
+    case KX_BUCKET: case KX_IDX: case KX_NUM: case KX_REALARG: case KX_TRAINING: case KX_LOAD: case KX_LOCAL:
+    case KX_OTHER:
     case KX_MAP: case KX_RANDOM: break;
     }
     e.a = a;

@@ -1,11 +1,11 @@
 /* Constructors of the kernel plan: expressions, buffers, kernels, statements.
  *
- * Expressions are hash-consed: equal ones have one number, so a kernel evaluates each once where its variables
- * are the same. Integer arithmetic folds: constants, x + 0, x * 1, x * 0, and sums and products of dims become
- * dims themselves, so that the strides of address arithmetic stay readable (kx_stride). Real arithmetic is taken
- * as it comes: the IR has folded what may be folded.
+ * Expressions are hash-consed: equal ones have one number, so a kernel evaluates each once where its
+ * variables are the same. Integer arithmetic folds: constants, x + 0, x * 1, x * 0, and sums and products of
+ * dims become dims themselves, so that the strides of address arithmetic stay readable (kx_stride). Real
+ * arithmetic is taken as it comes: the IR has folded what may be folded.
  *
- * Everything lives in the plan's arena. Arrays of the plan move when they grow: hold numbers, not pointers. */
+ * Everything lives in the plan's arena. Its arrays move when they grow: hold numbers, not pointers. */
 #ifndef MPC_PLAN_KX_H
 #define MPC_PLAN_KX_H
 
@@ -17,7 +17,7 @@ kplan *kplan_new(arena *mem, const ir_layer *layer);
 
 kdim kdim_int(int64_t value);
 kdim kdim_of(kplan *p, dim d);                          /* a constant, or the slot of d (one a dim) */
-uint32_t kdim_slot(kplan *p, dim d);                    /* a slot even for a constant (rows are named by slots) */
+uint32_t kdim_slot(kplan *p, dim d); /* a slot even for a constant (rows are named by slots) */
 dim kdim_dim(kplan *p, kdim d);                         /* back */
 kdim kdim_add(kplan *p, kdim a, kdim b);
 kdim kdim_sub(kplan *p, kdim a, kdim b);
@@ -75,8 +75,8 @@ bool kx_uses_row(const kplan *p, kx x);
 bool kx_uses_member(const kplan *p, kx x);
 bool kx_uses_locals(const kplan *p, kx x);              /* reads a local, or KX_OTHER */
 bool kx_reads_buffer(const kplan *p, kx x, uint32_t buffer);
-bool kx_has_index(const kplan *p, kx x);                /* an integer read from memory or made from a real is in it */
-uint32_t kx_depth(const kplan *p, kx x);                /* operations on the longest way down; KX_MAX_DEPTH is checked */
+bool kx_has_index(const kplan *p, kx x); /* an integer read from memory or made from a real is in it */
+uint32_t kx_depth(const kplan *p, kx x); /* operations on the longest way down; KX_MAX_DEPTH is checked */
 /* Is x = rest + stride * var with a stride that is a dim, rest without var? Stride 0 where x lacks it. */
 bool kx_stride(kplan *p, kx x, uint32_t var, kdim *stride);
 kx kx_subst_var(kplan *p, kx x, uint32_t var, kx by);
@@ -96,14 +96,17 @@ static inline uint32_t kkernel_new_var(kkernel *k) { return k->n_vars++; }
 /* ---- statements ------------------------------------------------------------------------------------ */
 
 static inline kref kref_local(uint32_t local, kx offset) { return (kref){REF_LOCAL, local, {0}, offset}; }
-static inline kref kref_buffer(uint32_t buffer, kx row, kx offset) { return (kref){REF_BUFFER, buffer, row, offset}; }
+static inline kref kref_buffer(uint32_t buffer, kx row, kx offset)
+{
+    return (kref){ REF_BUFFER, buffer, row, offset };
+}
 
 knode *kn_seq(kplan *p, knode *const *body, uint32_t n);
 knode *kn_rows(kplan *p, knode *const *body, uint32_t n);
 knode *kn_walk(kplan *p, knode *const *init, uint32_t n_init, knode *const *body, uint32_t n_body,
                knode *const *combine, uint32_t n_combine);
-knode *kn_blocks(kplan *p, uint32_t block, knode *const *init, uint32_t n_init, knode *const *body, uint32_t n_body,
-                 knode *const *combine, uint32_t n_combine);
+knode *kn_blocks(kplan *p, uint32_t block, knode *const *init, uint32_t n_init, knode *const *body,
+                 uint32_t n_body, knode *const *combine, uint32_t n_combine);
 knode *kn_members(kplan *p, knode *const *body, uint32_t n);
 knode *kn_for(kplan *p, const kloop *loops, uint32_t n_loops, knode *const *body, uint32_t n);
 knode *kn_for1(kplan *p, const kloop *loops, uint32_t n_loops, knode *statement);

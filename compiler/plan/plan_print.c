@@ -19,8 +19,10 @@ enum { MOST_DEPTH = 60, MOST_TEXT = 1500 };      /* of an expression: shared par
 static const char *const types[] = {[KT_F64] = "f64", [KT_F32] = "f32", [KT_F16] = "f16", [KT_BF16] = "bf16",
                                     [KT_I64] = "i64", [KT_I32] = "i32", [KT_BOOL] = "bool"};
 
-static const char *const rows_names[] = {[ROWS_ONE] = "unit", [ROWS_SRC] = "src", [ROWS_DST] = "dst", [ROWS_EDGES] = "edges",
-                                         [ROWS_GRAPHS] = "graphs", [ROWS_PAIRS] = "pairs", [ROWS_DIM] = "dim"};
+static const char *const rows_names[] = {
+    [ROWS_ONE] = "unit",      [ROWS_SRC] = "src",     [ROWS_DST] = "dst", [ROWS_EDGES] = "edges",
+    [ROWS_GRAPHS] = "graphs", [ROWS_PAIRS] = "pairs", [ROWS_DIM] = "dim"
+};
 
 static const char *const fiber_names[] = {
     [FIBER_NONE] = "none", [FIBER_IN] = "in", [FIBER_OUT] = "out", [FIBER_GRAPH_DST] = "nodes of graph",
@@ -29,11 +31,12 @@ static const char *const fiber_names[] = {
 };
 
 static const char *const graph_names[GRAPH_N_ARRAYS] = {
-    [GRAPH_IN_SRC] = "in_src", [GRAPH_IN_DST] = "in_dst", [GRAPH_IN_EID] = "in_edge", [GRAPH_OUT_DST] = "out_dst",
-    [GRAPH_OUT_SRC] = "out_src", [GRAPH_OUT_POS] = "out_position", [GRAPH_OUT_EID] = "out_edge",
-    [GRAPH_IN_DEGREE] = "in_degree", [GRAPH_OUT_DEGREE] = "out_degree", [GRAPH_DST_GRAPH] = "dst_graph",
-    [GRAPH_SRC_GRAPH] = "src_graph", [GRAPH_NUM_NODES] = "num_nodes", [GRAPH_NUM_EDGES] = "num_edges",
-    [GRAPH_TOTALS] = "totals", [GRAPH_IN_PTR] = "in_ptr", [GRAPH_OUT_PTR] = "out_ptr",
+    [GRAPH_IN_SRC] = "in_src",       [GRAPH_IN_DST] = "in_dst",       [GRAPH_IN_EID] = "in_edge",
+    [GRAPH_OUT_DST] = "out_dst",     [GRAPH_OUT_SRC] = "out_src",     [GRAPH_OUT_POS] = "out_position",
+    [GRAPH_OUT_EID] = "out_edge",    [GRAPH_IN_DEGREE] = "in_degree", [GRAPH_OUT_DEGREE] = "out_degree",
+    [GRAPH_DST_GRAPH] = "dst_graph", [GRAPH_SRC_GRAPH] = "src_graph", [GRAPH_NUM_NODES] = "num_nodes",
+    [GRAPH_NUM_EDGES] = "num_edges", [GRAPH_TOTALS] = "totals",       [GRAPH_IN_PTR] = "in_ptr",
+    [GRAPH_OUT_PTR] = "out_ptr",
 };
 
 static void print_dim(const kplan *p, kdim d, buf *out)
@@ -49,10 +52,17 @@ static void print_dim(const kplan *p, kdim d, buf *out)
 static void print_buffer(const kplan *p, uint32_t i, buf *out)
 {
     const kbuffer *b = &p->buffers[i];
-    static const char *const kinds[] = {[BUF_INPUT] = "in", [BUF_OUTPUT] = "out", [BUF_WORK] = "work", [BUF_GRAPH] = "graph",
-                                        [BUF_PAIR_ROW] = "pair_row", [BUF_PAIR_IDX] = "pair_index", [BUF_PAIR_MEMBER] = "pair_member",
-                                        [BUF_PAIR_OF] = "pair_of", [BUF_PAIR_BY_INDEX] = "pair_by_index", [BUF_EDGE_ROW] = "edge_row",
-                                        [BUF_EDGE_ROW_OUT] = "edge_row_out"};
+    static const char *const kinds[] = { [BUF_INPUT] = "in",
+                                         [BUF_OUTPUT] = "out",
+                                         [BUF_WORK] = "work",
+                                         [BUF_GRAPH] = "graph",
+                                         [BUF_PAIR_ROW] = "pair_row",
+                                         [BUF_PAIR_IDX] = "pair_index",
+                                         [BUF_PAIR_MEMBER] = "pair_member",
+                                         [BUF_PAIR_OF] = "pair_of",
+                                         [BUF_PAIR_BY_INDEX] = "pair_by_index",
+                                         [BUF_EDGE_ROW] = "edge_row",
+                                         [BUF_EDGE_ROW_OUT] = "edge_row_out" };
     if (b->kind == BUF_GRAPH && b->index < GRAPH_N_ARRAYS)
         buf_puts(out, graph_names[b->index]);
     else if (b->name)
@@ -69,7 +79,7 @@ static void print_local(const kkernel *k, uint32_t i, buf *out)
         buf_printf(out, "local.%u", i);
 }
 
-/* ---- expressions ------------------------------------------------------------------------------------------------- */
+/* ---- expressions --------------------------------------------------------------------------------------- */
 
 typedef struct printer { const kplan *p; const kkernel *k; buf *out; int depth; size_t start; } printer;
 
@@ -179,7 +189,7 @@ void plan_print_expr(const kplan *p, const kkernel *k, kx x, buf *out)
     expr(&w, x, 0);
 }
 
-/* ---- statements -------------------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 static void line(printer *w, int depth) { buf_fill(w->out, ' ', (size_t)depth * 2); }
 
@@ -227,7 +237,10 @@ static void gemm(printer *w, const kgemm *g)
         print_local(w->k, g->a, w->out);
     buf_puts(w->out, " x ");
     print_buffer(w->p, g->b, w->out);
-    const struct { const char *name; kdim d; } sizes[] = {{"m", g->m}, {"n", g->n}, {"k", g->k}, {"batch", g->batch}};
+    const struct {
+        const char *name;
+        kdim d;
+    } sizes[] = { { "m", g->m }, { "n", g->n }, { "k", g->k }, { "batch", g->batch } };
     buf_puts(w->out, "  (");
     for (int i = 0; i < 4; i++) {
         buf_printf(w->out, "%s%s ", i ? ", " : "", sizes[i].name);
@@ -289,7 +302,7 @@ static void list(printer *w, const char *title, knode *const *body, uint32_t n, 
         node(w, body[i], depth);
 }
 
-/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+/* ---- the plan ------------------------------------------------------------------------------------------ */
 
 static void print_rows(const kplan *p, mp_rows r, buf *out)
 {
@@ -320,7 +333,8 @@ void plan_print_kernel(const kplan *p, uint32_t kernel, buf *out)
         print_local(k, i, out);
         buf_printf(out, ": %s[", types[l->type]);
         print_dim(p, l->elems, out);
-        buf_printf(out, "] by %s%s%s\n", l->scope == SCOPE_ROW ? "row" : "member", l->tiled ? ", tiled" : "", l->accumulator ? ", accumulator" : "");
+        buf_printf(out, "] by %s%s%s\n", l->scope == SCOPE_ROW ? "row" : "member", l->tiled ? ", tiled" : "",
+                   l->accumulator ? ", accumulator" : "");
     }
     list(&w, NULL, k->body->body, k->body->n_body, 1);
 }
@@ -331,7 +345,9 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
         --*depth;
     buf_fill(out, ' ', (size_t)*depth * 2);
     switch (s->kind) {
-    case STEP_LAUNCH: buf_printf(out, "launch %s", p->kernels[s->a].name ? p->kernels[s->a].name : "?"); break;
+    case STEP_LAUNCH:
+        buf_printf(out, "launch %s", p->kernels[s->a].name ? p->kernels[s->a].name : "?");
+        break;
     case STEP_PAIRS: buf_printf(out, "pairs %u", s->a); break;
     case STEP_LOOP:
         buf_printf(out, "loop %s, at most ", p->loops[s->a].name ? p->loops[s->a].name : "?");
@@ -352,9 +368,12 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
 
 void plan_print(const kplan *p, buf *out)
 {
-    static const char *const kinds[] = {[BUF_INPUT] = "input", [BUF_OUTPUT] = "output", [BUF_WORK] = "work", [BUF_GRAPH] = "graph",
-                                        [BUF_PAIR_ROW] = "pairs", [BUF_PAIR_IDX] = "pairs", [BUF_PAIR_MEMBER] = "pairs",
-                                        [BUF_PAIR_OF] = "pairs", [BUF_PAIR_BY_INDEX] = "pairs", [BUF_EDGE_ROW] = "graph", [BUF_EDGE_ROW_OUT] = "graph"};
+    static const char *const kinds[] = {
+        [BUF_INPUT] = "input",       [BUF_OUTPUT] = "output",     [BUF_WORK] = "work",
+        [BUF_GRAPH] = "graph",       [BUF_PAIR_ROW] = "pairs",    [BUF_PAIR_IDX] = "pairs",
+        [BUF_PAIR_MEMBER] = "pairs", [BUF_PAIR_OF] = "pairs",     [BUF_PAIR_BY_INDEX] = "pairs",
+        [BUF_EDGE_ROW] = "graph",    [BUF_EDGE_ROW_OUT] = "graph"
+    };
     buf_printf(out, "plan %s\n", p->layer->name ? p->layer->name : "?");
     for (uint32_t i = 0; i < p->n_buffers; i++) {
         const kbuffer *b = &p->buffers[i];

@@ -21,12 +21,18 @@ typedef struct verifier {
 #define FAIL(v, ...) ((v)->bad = (v)->bad ? (v)->bad : arena_printf((v)->mem, __VA_ARGS__))
 #define NAME(v) ((v)->k ? (v)->k->name ? (v)->k->name : "?" : "the plan")
 
-/* ---- expressions ------------------------------------------------------------------------------------------------- */
+/* ---- expressions --------------------------------------------------------------------------------------- */
 
 static bool is_int(const kplan *p, kx x) { return kx_is(x) && p->exprs[x.i].type == KT_I64; }
 static bool is_bool(const kplan *p, kx x) { return kx_is(x) && p->exprs[x.i].type == KT_BOOL; }
-static bool is_real(const kplan *p, kx x) { return kx_is(x) && (p->exprs[x.i].type == KT_F32 || p->exprs[x.i].type == KT_F64); }
-static bool same_type(const kplan *p, kx a, kx b) { return kx_is(a) && kx_is(b) && p->exprs[a.i].type == p->exprs[b.i].type; }
+static bool is_real(const kplan *p, kx x)
+{
+    return kx_is(x) && (p->exprs[x.i].type == KT_F32 || p->exprs[x.i].type == KT_F64);
+}
+static bool same_type(const kplan *p, kx a, kx b)
+{
+    return kx_is(a) && kx_is(b) && p->exprs[a.i].type == p->exprs[b.i].type;
+}
 
 static bool dim_good(const kplan *p, kdim d) { return d.is_const ? d.value >= 0 : d.slot < p->n_dims; }
 
@@ -45,24 +51,29 @@ static bool map_good(const kplan *p, const kexpr *e)
     case OP_LT: case OP_LE: case OP_EQ: case OP_NE: return same_type(p, e->a, e->b) && e->type == KT_BOOL;
     case OP_AND: case OP_OR: return is_bool(p, e->a) && is_bool(p, e->b) && e->type == KT_BOOL;
     case OP_NOT: return is_bool(p, e->a) && e->type == KT_BOOL;
-    case OP_WHERE: return is_bool(p, e->a) && same_type(p, e->b, e->c) && p->exprs[e->b.i].type == e->type && e->type != KT_I64;
+    case OP_WHERE:
+        return is_bool(p, e->a) && same_type(p, e->b, e->c) && p->exprs[e->b.i].type == e->type
+               && e->type != KT_I64;
     case OP_CAST: return !is_int(p, e->a) && e->type != KT_I64;
-    case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_POW: case OP_ATAN2: case OP_MAX: case OP_MIN: case OP_NEG:
-    case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_SQRT: case OP_SQRT0:
-    case OP_RSQRT: case OP_SIN: case OP_COS: case OP_TANH: case OP_SIGMOID: case OP_SOFTPLUS: case OP_ERF: case OP_RELU:
-    case OP_STOP:
+    case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_POW: case OP_ATAN2: case OP_MAX: case OP_MIN:
+    case OP_NEG: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG:
+    case OP_SQRT: case OP_SQRT0: case OP_RSQRT: case OP_SIN: case OP_COS: case OP_TANH: case OP_SIGMOID:
+    case OP_SOFTPLUS: case OP_ERF: case OP_RELU: case OP_STOP:
         for (int i = 0; i < ir_ops[e->map].nargs; i++)
             if (!is_real(p, args[i]) || p->exprs[args[i].i].type != e->type)
                 return false;
         return true;
-    case OP_CONST: case OP_INPUT: case OP_REALARG: case OP_DIMVAL: case OP_IOTA: case OP_INDEGREE: case OP_COUNT:
-    case OP_TRAINING: case OP_RSUM: case OP_RMAX: case OP_RMIN: case OP_EINSUM: case OP_RESHAPE: case OP_TRANSPOSE:
-    case OP_BROADCAST: case OP_SLICE: case OP_CONCAT: case OP_LOOKUP: case OP_ONEHOT_ADD: case OP_ROWS: case OP_UNROWS:
-    case OP_SPREAD: case OP_UNSPREAD: case OP_GATHER: case OP_AGG_SUM: case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD:
-    case OP_AGG_VAR: case OP_AGG_ANY: case OP_AGG_ALL: case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX:
-    case OP_AGG_ARGMIN: case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST:
-    case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX:
-    case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_N: break;
+    case OP_CONST: case OP_INPUT: case OP_REALARG: case OP_DIMVAL: case OP_IOTA: case OP_INDEGREE:
+    case OP_COUNT: case OP_TRAINING: case OP_RSUM: case OP_RMAX: case OP_RMIN: case OP_EINSUM:
+    case OP_RESHAPE: case OP_TRANSPOSE: case OP_BROADCAST: case OP_SLICE: case OP_CONCAT: case OP_LOOKUP:
+    case OP_ONEHOT_ADD: case OP_ROWS: case OP_UNROWS: case OP_SPREAD: case OP_UNSPREAD: case OP_GATHER:
+    case OP_AGG_SUM: case OP_AGG_MAX: case OP_AGG_MIN: case OP_AGG_PROD: case OP_AGG_VAR: case OP_AGG_ANY:
+    case OP_AGG_ALL: case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX: case OP_AGG_ARGMIN:
+    case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST:
+    case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT:
+    case OP_MAP_INDEX: case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP:
+    case OP_FINAL:
+    case OP_N: break;
     }
     return false;
 }
@@ -74,9 +85,11 @@ static bool expr_good(const kplan *p, const kexpr *e)
     case KX_INT: case KX_VAR: case KX_ROW: case KX_MEMBER: return e->type == KT_I64;
     case KX_STEP: return e->type == KT_I64 && e->var < p->n_loops;
     case KX_DIM: return e->type == KT_I64 && !e->dim.is_const && dim_good(p, e->dim);
-    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: return is_int(p, e->a) && is_int(p, e->b) && e->type == KT_I64;
+    case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV:
+    case KX_IMOD: return is_int(p, e->a) && is_int(p, e->b) && e->type == KT_I64;
     case KX_ILOAD:
-        return is_int(p, e->a) && buffer && (p->buffers[e->buffer].type == KT_I32 || p->buffers[e->buffer].type == KT_I64);
+        return is_int(p, e->a) && buffer
+               && (p->buffers[e->buffer].type == KT_I32 || p->buffers[e->buffer].type == KT_I64);
     case KX_BUCKET: return is_real(p, e->a) && is_int(p, e->b) && e->type == KT_I64;
     case KX_IDX: return is_int(p, e->a) && e->type == KT_I64;
     case KX_ISEL: return is_bool(p, e->a) && is_int(p, e->b) && is_int(p, e->c) && e->type == KT_I64;
@@ -84,12 +97,15 @@ static bool expr_good(const kplan *p, const kexpr *e)
     case KX_REALARG: return e->type == KT_F32 || e->type == KT_F64;
     case KX_TRAINING: return e->type == KT_BOOL;
     case KX_LOAD:
-        return is_int(p, e->a) && is_int(p, e->b) && buffer && p->buffers[e->buffer].type != KT_I32 && p->buffers[e->buffer].type != KT_I64;
+        return is_int(p, e->a) && is_int(p, e->b) && buffer && p->buffers[e->buffer].type != KT_I32
+               && p->buffers[e->buffer].type != KT_I64;
     case KX_LOCAL: return is_int(p, e->a) && e->type != KT_I64;
     case KX_OTHER: return is_int(p, e->a);
     case KX_FROM_INT: return is_int(p, e->a) && (e->type == KT_F32 || e->type == KT_F64);
     case KX_MAP: return map_good(p, e);
-    case KX_SELECT: return is_bool(p, e->a) && same_type(p, e->b, e->c) && !is_int(p, e->b) && p->exprs[e->b.i].type == e->type;
+    case KX_SELECT:
+        return is_bool(p, e->a) && same_type(p, e->b, e->c) && !is_int(p, e->b)
+               && p->exprs[e->b.i].type == e->type;
     case KX_RANDOM: return is_real(p, e->a) && is_int(p, e->b) && is_int(p, e->c) && e->type == KT_F32;
     }
     return false;
@@ -145,11 +161,12 @@ static void check_use(verifier *v, kx x, const char *what)
         else if (l->scope == SCOPE_MEMBER && !v->member)
             FAIL(v, "%s: %s reads local %u (%s) outside of members", NAME(v), what, e->local, l->name);
         else if (e->op == KX_OTHER && !l->accumulator)
-            FAIL(v, "%s: %s reads local %u (%s) of a piece, but it is no accumulator", NAME(v), what, e->local, l->name);
+            FAIL(v, "%s: %s reads local %u (%s) of a piece, but it is no accumulator", NAME(v), what,
+                 e->local, l->name);
     }
 }
 
-/* ---- statements -------------------------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 static bool reads_var(verifier *v, kx x, uint32_t var) { return kx_is(x) && kx_depends(v->p, x, var); }
 
@@ -176,13 +193,16 @@ static void check_statement(verifier *v, const knode *s, const knode *around)
             FAIL(v, "%s: a statement writes buffer %u of %u", NAME(v), d->id, v->p->n_buffers);
         check_use(v, d->row, "a destination");
     }
-    if (s->kind == KN_ACCUM && s->op != OP_ADD && s->op != OP_MUL && s->op != OP_MAX && s->op != OP_MIN && s->op != OP_AND && s->op != OP_OR)
+    if (s->kind == KN_ACCUM && s->op != OP_ADD && s->op != OP_MUL && s->op != OP_MAX && s->op != OP_MIN
+        && s->op != OP_AND && s->op != OP_OR)
         FAIL(v, "%s: '%s' does not accumulate", NAME(v), ir_ops[s->op].text);
     for (uint32_t i = 0; around && i < around->n_loops && !v->bad; i++) {
         const kloop *l = &around->loops[i];
-        bool moves = reads_var(v, d->offset, l->var) || (d->kind == REF_BUFFER && reads_var(v, d->row, l->var));
+        bool moves =
+            reads_var(v, d->offset, l->var) || (d->kind == REF_BUFFER && reads_var(v, d->row, l->var));
         if (l->reduce && (moves || s->kind != KN_ACCUM))
-            FAIL(v, "%s: a statement under a reduced axis must accumulate where that axis does not matter", NAME(v));
+            FAIL(v, "%s: a statement under a reduced axis must accumulate where that axis does not matter",
+                 NAME(v));
         else if (!l->reduce && !moves && !kdim_is(l->extent, 1))
             FAIL(v, "%s: a destination does not follow the axis of variable %u", NAME(v), l->var);
     }
@@ -206,7 +226,8 @@ static void check_sums(verifier *v, const knode *n)
                     continue;
                 v->needed[e->a.i] = v->needed[e->b.i] = v->needed[e->c.i] = 1;
                 if ((e->op == KX_LOCAL || e->op == KX_IDX) && e->local == n->body[i]->dest.id)
-                    FAIL(v, "%s: a sum over an axis reads local %u, which is summed there", NAME(v), e->local);
+                    FAIL(v, "%s: a sum over an axis reads local %u, which is summed there", NAME(v),
+                         e->local);
             }
         }
 }
@@ -236,7 +257,8 @@ static void check_gemm(verifier *v, const kgemm *g)
     const kkernel *k = v->k;
     bool locals = g->c > 0 && g->c < k->n_locals && g->b < v->p->n_buffers &&
                   (g->a_is_buffer ? g->a < v->p->n_buffers : g->a > 0 && g->a < k->n_locals);
-    const kdim dims[] = {g->m, g->n, g->k, g->batch, g->a_m, g->a_k, g->b_k, g->b_n, g->c_m, g->c_n, g->a_batch, g->b_batch, g->c_batch};
+    const kdim dims[] = { g->m,   g->n,   g->k,   g->batch,   g->a_m,     g->a_k,    g->b_k,
+                          g->b_n, g->c_m, g->c_n, g->a_batch, g->b_batch, g->c_batch };
     if (!locals || (g->type != KT_F32 && g->type != KT_F64)) {
         FAIL(v, "%s: a product without operands", NAME(v));
         return;
@@ -263,7 +285,7 @@ static void check_gemm(verifier *v, const kgemm *g)
     v->member = member;
 }
 
-/* ---- the tree ---------------------------------------------------------------------------------------------------- */
+/* ---- the tree ------------------------------------------------------------------------------------------ */
 
 static void check_list(verifier *v, knode *const *body, uint32_t n, int depth);
 
@@ -395,7 +417,8 @@ static void check_kernel(verifier *v, const kkernel *k)
         FAIL(v, "%s: its body is no sequence", NAME(v));
     for (uint32_t i = 1; i < k->n_locals && !v->bad; i++) {
         const klocal *l = &k->locals[i];
-        if (!dim_good(v->p, l->elems) || (l->type != KT_F64 && l->type != KT_F32 && l->type != KT_BOOL && l->type != KT_I64))
+        if (!dim_good(v->p, l->elems)
+            || (l->type != KT_F64 && l->type != KT_F32 && l->type != KT_BOOL && l->type != KT_I64))
             FAIL(v, "%s: local %u has no size or an odd type", NAME(v), i);
         else if (l->accumulator && l->scope != SCOPE_ROW)
             FAIL(v, "%s: accumulator %u is not by row", NAME(v), i);
@@ -407,7 +430,7 @@ static void check_kernel(verifier *v, const kkernel *k)
     v->k = NULL;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 
 static void check_steps(verifier *v)
 {
@@ -437,7 +460,8 @@ static void check_steps(verifier *v)
                 depth--;
             break;
         case STEP_SWAP:
-            if (s->a >= p->n_buffers || s->b >= p->n_buffers || p->buffers[s->a].kind != BUF_WORK || p->buffers[s->b].kind != BUF_WORK)
+            if (s->a >= p->n_buffers || s->b >= p->n_buffers || p->buffers[s->a].kind != BUF_WORK
+                || p->buffers[s->b].kind != BUF_WORK)
                 FAIL(v, "step %u exchanges buffers %u and %u", i, s->a, s->b);
             break;
         }

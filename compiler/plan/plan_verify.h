@@ -1,4 +1,4 @@
-/* Does a plan hold together? Run after planning, always in tests: a back end takes a verified plan as it is. */
+/* Does a plan hold together? Run after planning: a back end takes a verified plan as it is. */
 #ifndef MPC_PLAN_VERIFY_H
 #define MPC_PLAN_VERIFY_H
 

@@ -105,7 +105,12 @@ static bool value_of(void *ud, dim_sym s, int64_t *value)
 
 uint32_t kh_buffer(khar *h, ktype t, mp_rows_kind rows, kdim elems, void *data)
 {
-    kbuffer b = {.kind = BUF_INPUT, .index = h->p->n_buffers, .type = t, .rows = {rows, 0}, .elems = elems, .name = "b"};
+    kbuffer b = { .kind = BUF_INPUT,
+                  .index = h->p->n_buffers,
+                  .type = t,
+                  .rows = { rows, 0 },
+                  .elems = elems,
+                  .name = "b" };
     uint32_t i = kplan_add_buffer(h->p, b);
     h->buf[i] = data;
     return i;
@@ -120,8 +125,14 @@ static double now_ms(void)
 
 static module_input input_of(khar *h, const kplan *const *plan)
 {
-    return (module_input){.plans = plan, .n_plans = 1, .description = "none", .description_bytes = 4, .arch = &kh_arch,
-                          .n_arch = kh_arch ? 1 : 0, .level = 2, .verify = h->training < 0};
+    return (module_input){ .plans = plan,
+                           .n_plans = 1,
+                           .description = "none",
+                           .description_bytes = 4,
+                           .arch = &kh_arch,
+                           .n_arch = kh_arch ? 1 : 0,
+                           .level = 2,
+                           .verify = h->training < 0 };
 }
 
 void kh_print(khar *h, module_form form)
@@ -178,7 +189,8 @@ void kh_run(khar *h, uint32_t k, int64_t n, const int64_t *ptr, kh_cut cut)
     }
     char *room = aligned_alloc(64, (size_t)scratch + 64);
     memset(room, 0xff, (size_t)scratch + 64);
-    int64_t *hub_row = malloc(((size_t)n + 1) * sizeof *hub_row), *hub_first = malloc(((size_t)n + 1) * sizeof *hub_first);
+    int64_t *hub_row = malloc(((size_t)n + 1) * sizeof *hub_row),
+            *hub_first = malloc(((size_t)n + 1) * sizeof *hub_first);
     for (int64_t i = 0; ptr && cut.hub && i < n; i++)
         if (ptr[i + 1] - ptr[i] > cut.hub) {
             hub_row[hubs] = i;
@@ -189,8 +201,15 @@ void kh_run(khar *h, uint32_t k, int64_t n, const int64_t *ptr, kh_cut cut)
     hub_first[hubs] = pieces;
     char *states = aligned_alloc(64, (size_t)(state * pieces) + 64);
     memset(states, 0xff, (size_t)(state * pieces));
-    mp_kargs args = {.buf = h->buf, .dim = h->dim, .real = h->real, .step = h->step, .seed = h->seed, .training = h->training > 0};
-    mp_launch launch = {.ptr = ptr, .hub_row = hub_row, .hub_first = hub_first, .state = states, .state_bytes = state};
+    mp_kargs args = { .buf = h->buf,
+                      .dim = h->dim,
+                      .real = h->real,
+                      .step = h->step,
+                      .seed = h->seed,
+                      .training = h->training > 0 };
+    mp_launch launch = {
+        .ptr = ptr, .hub_row = hub_row, .hub_first = hub_first, .state = states, .state_bytes = state
+    };
     for (int64_t i = hubs - 1; i >= 0; i--)
         for (int64_t q = hub_first[i]; q < hub_first[i + 1]; q++) {
             int64_t lo = ptr[hub_row[i]] + (q - hub_first[i]) * cut.piece, hi = lo + cut.piece;

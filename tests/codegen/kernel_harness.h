@@ -1,4 +1,4 @@
-/* Help for tests of kernels: plans built by hand, compiled, loaded, and run over a graph without a runtime. */
+/* Help for tests of kernels: plans built by hand, compiled, loaded, run over a graph without a runtime. */
 #ifndef MPC_TESTS_CODEGEN_KERNEL_HARNESS_H
 #define MPC_TESTS_CODEGEN_KERNEL_HARNESS_H
 
@@ -59,8 +59,8 @@ uint32_t kh_buffer(khar *h, ktype t, mp_rows_kind rows, kdim elems, void *data);
 void kh_build(khar *h);
 void kh_print(khar *h, module_form form);       /* on standard output */
 
-/* Runs kernel k over rows 0 .. n in parts of `part` rows. Rows of more than `hub` members (0: none) are walked in pieces
- * of `piece` members. */
+/* Runs kernel k over rows 0 .. n in parts of `part` rows. Rows of more than `hub` members (0: none) are
+ * walked in pieces of `piece` members. */
 typedef struct kh_cut { int64_t part, hub, piece; } kh_cut;
 void kh_run(khar *h, uint32_t k, int64_t n, const int64_t *ptr, kh_cut cut);
 
@@ -68,7 +68,10 @@ float *kh_floats(size_t n, uint64_t seed);      /* malloc'ed, in -1 .. 1 */
 double kh_random(uint64_t *state);              /* 0 .. 1 */
 
 /* The loop variable of a new axis. */
-static inline kloop kh_axis(kkernel *k, kdim extent, bool reduce) { return (kloop){kkernel_new_var(k), extent, reduce}; }
+static inline kloop kh_axis(kkernel *k, kdim extent, bool reduce)
+{
+    return (kloop){ kkernel_new_var(k), extent, reduce };
+}
 
 #define KH_LIST(...) (knode *[]){__VA_ARGS__}, (uint32_t)(sizeof((knode *[]){__VA_ARGS__}) / sizeof(knode *))
 
