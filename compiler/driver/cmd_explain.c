@@ -4,56 +4,18 @@
 #include "compiler/driver/emit.h"
 #include "compiler/driver/explain.h"
 #include "compiler/driver/session.h"
-#include "runtime/layer.h"
-
-/* Values of the static arguments as data settles them: dims[i], or 0 where they are open. */
-static exit_status settle(session *s, int64_t **dims, double **reals, uint32_t *n)
-{
-    const desc_layer *l = s->layer->desc;
-    dim_values v;
-    *n = l->n_statics;
-    *dims = calloc(*n + 1, sizeof **dims);
-    *reals = calloc(*n + 1, sizeof **reals);
-    if (!*dims || !*reals || !dim_values_make(s->ctx, l->n_symbols, &v))
-        return cli_fail(EXIT_SYSTEM, "out of memory");
-    dim_values_copy(&v, &s->layer->given);
-    mp_status st = dims_settle(s->ctx, l, s->layer->shapes, layer_shapes(s->layer, NULL), &v);
-    for (uint32_t i = 0; i < *n; i++) {
-        const desc_static *d = &l->statics[i];
-        (*reals)[i] = s->layer->reals[i];
-        (*dims)[i] = d->symbol != DESC_NONE && v.known[d->symbol] ? v.value[d->symbol] : s->layer->plain_dims[i];
-    }
-    dim_values_free(s->ctx, &v);
-    return st ? cli_report(s->ctx, st) : EXIT_DONE;
-}
 
 static exit_status explain_with_graph(const cli_options *o, session *s, compilation *c, buf *out)
 {
-    int64_t *dims = NULL;
-    double *reals = NULL;
-    uint32_t n = 0;
-    exit_status st = settle(s, &dims, &reals, &n);
-    if (st == EXIT_DONE) {
-        c->opt.layer = mp_layer_name(s->layer);
-        compile_result r = compile_parse(c, s->file.name, s->file.text, s->file.n);
-        if (r == COMPILE_OK)
-            r = compile_check(c);
-        if (r == COMPILE_OK)
-            r = compile_define(c, dims, reals, n);
-        if (r == COMPILE_OK)
-            r = compile_plan(c);
-        st = cli_status(r);
-        if (st != EXIT_DONE)
-            cli_messages(c);
-    }
+    exit_status st = session_lower(s, c);
+    if (st == EXIT_DONE && (st = cli_status(compile_plan(c))) != EXIT_DONE)
+        cli_messages(c);
     if (st == EXIT_DONE) {
         const mp_graph *g = s->data.graph;
         explain_graph about = {mp_graph_num_src(g), mp_graph_num_dst(g), mp_graph_num_edges(g), mp_graph_num_graphs(g)};
         explain_layer(&c->layers[0], &about, out);
         cli_time(o, c);
     }
-    free(dims);
-    free(reals);
     return st;
 }
 

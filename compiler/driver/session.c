@@ -104,6 +104,49 @@ exit_status session_prepare(session *s)
     return m ? cli_report(s->ctx, m) : EXIT_DONE;
 }
 
+/* Values of the static arguments as data settles them: dims[i], or 0 where they are open. */
+static mp_status settle(session *s, int64_t *dims, double *reals)
+{
+    const desc_layer *l = s->layer->desc;
+    dim_values v;
+    if (!dim_values_make(s->ctx, l->n_symbols, &v))
+        return MP_SYSTEM;
+    dim_values_copy(&v, &s->layer->given);
+    mp_status st = dims_settle(s->ctx, l, s->layer->shapes, layer_shapes(s->layer, NULL), &v);
+    for (uint32_t i = 0; i < l->n_statics; i++) {
+        const desc_static *d = &l->statics[i];
+        reals[i] = s->layer->reals[i];
+        dims[i] = d->symbol != DESC_NONE && v.known[d->symbol] ? v.value[d->symbol] : s->layer->plain_dims[i];
+    }
+    dim_values_free(s->ctx, &v);
+    return st;
+}
+
+exit_status session_lower(session *s, compilation *c)
+{
+    uint32_t n = s->layer->desc->n_statics;
+    int64_t *dims = calloc(n + 1, sizeof *dims);
+    double *reals = calloc(n + 1, sizeof *reals);
+    mp_status m = dims && reals ? settle(s, dims, reals) : error_memory(s->ctx, 0, "static arguments");
+    exit_status st = m ? cli_report(s->ctx, m) : EXIT_DONE;
+    if (st == EXIT_DONE) {
+        c->opt.layer = mp_layer_name(s->layer);
+        compile_result r = compile_parse(c, s->file.name, s->file.text, s->file.n);
+        if (r == COMPILE_OK)
+            r = compile_check(c);
+        if (r == COMPILE_OK)
+            r = compile_define(c, dims, reals, n);
+        if (r == COMPILE_OK)
+            r = compile_lower(c);
+        st = cli_status(r);
+        if (st != EXIT_DONE)
+            cli_messages(c);
+    }
+    free(dims);
+    free(reals);
+    return st;
+}
+
 void session_close(session *s)
 {
     mp_layer_destroy(s->layer);

@@ -19,6 +19,8 @@ typedef struct session {
 exit_status session_open(const cli_options *o, session *s);
 /* Prepares: compiles for the dims, builds walk orders. */
 exit_status session_prepare(session *s);
+/* The layer again in `c`, lowered and through the passes, with the static arguments that the data settled. */
+exit_status session_lower(session *s, compilation *c);
 void session_close(session *s);
 
 /* {"in": 16, ...} and [3, 4] */
