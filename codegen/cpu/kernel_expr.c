@@ -95,7 +95,7 @@ static kval bucket(kgen *g, kval a, kval range)
 {
     LLVMValueRef x = emit_convert(g->e, emit_convert(g->e, a.v, EL_I32), EL_I64);
     bool one = kg_uniform(a) && kg_uniform(range);
-    if (!one)
+    if (!one && kg_uniform(a))
         x = emit_splat(g->e, x, g->lanes);
     kval most = kg_isub(g, range, kg_const(1));
     LLVMValueRef top = one ? kg_int1(g, most) : kg_intn(g, most);
