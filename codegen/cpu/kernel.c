@@ -216,10 +216,12 @@ static void mark_exprs(kgen *g)
     const kplan *p = g->p;
     g->has = NEW_N(g->mem, uint8_t, p->n_exprs);
     g->var_words = g->k->n_vars / 64 + 1;
+    g->reads = NEW_N(g->mem, uint64_t, p->n_exprs);
     g->vars = NEW_N(g->mem, uint64_t, (size_t)p->n_exprs * g->var_words);
     for (uint32_t i = 1; i < p->n_exprs; i++) {
         const kexpr *e = &p->exprs[i];
         g->has[i] = g->has[e->a.i] | g->has[e->b.i] | g->has[e->c.i];
+        g->reads[i] = g->reads[e->a.i] | g->reads[e->b.i] | g->reads[e->c.i];
         for (uint32_t w = 0; w < g->var_words; w++)
             g->vars[(size_t)i * g->var_words + w] = g->vars[(size_t)e->a.i * g->var_words + w] |
                 g->vars[(size_t)e->b.i * g->var_words + w] | g->vars[(size_t)e->c.i * g->var_words + w];
@@ -228,6 +230,10 @@ static void mark_exprs(kgen *g)
             if (e->var < g->k->n_vars)
                 g->vars[(size_t)i * g->var_words + e->var / 64] |= (uint64_t)1 << (e->var % 64);
         }
+        if (e->op == KX_LOCAL || e->op == KX_IDX || e->op == KX_OTHER)
+            g->reads[i] |= (uint64_t)1 << kg_place(false, e->local);
+        if ((e->op == KX_LOAD || e->op == KX_ILOAD) && g->written[e->buffer])
+            g->reads[i] |= (uint64_t)1 << kg_place(true, e->buffer);
         if (e->op == KX_ILOAD || e->op == KX_IDX || e->op == KX_BUCKET)
             g->has[i] |= HAS_INDEX;
         if (e->op == KX_ISUB || (e->op == KX_INT && e->value.i < 0))

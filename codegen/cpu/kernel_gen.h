@@ -63,6 +63,7 @@ typedef struct kgen {
     int prefetch;
     bool *written;              /* by buffer */
     uint8_t *has;               /* by expression: bits HAS_* of what it contains */
+    uint64_t *reads;            /* by expression: bits kg_place of what it reads that the kernel writes */
     uint64_t *vars;             /* by expression: words of bits of the loop variables in it */
     uint32_t var_words;
     LLVMValueRef zeros;         /* 256 bytes of 0 */
@@ -87,6 +88,7 @@ typedef struct kgen {
     kscope_open scope[KG_SCOPES];
     int depth;                  /* number of the innermost scope */
     uint32_t serials, epoch, stamp, points;
+    uint32_t changed[64];       /* stamp of the last change, by kg_place */
     kbind row, member, *var;
     int lanes, active;          /* lanes in use: active of them, when the tail is known */
     uint32_t point;             /* 0: none */
@@ -99,12 +101,16 @@ typedef struct kgen {
     map cache;                  /* expression and point -> 1 + index into cached */
 } kgen;
 
+/* Locals and written buffers share 64 numbers. */
+static inline uint32_t kg_place(bool buffer, uint32_t id) { return buffer ? 48 + id % 16 : id % 48; }
+
 /* kernel_scope.c */
 void kg_push(kgen *g, bool inline_);
 void kg_pop(kgen *g);
 kbind kg_bind(kgen *g, kbind *what, kval value, bool point); /* in the innermost scope; returns the old one */
 void kg_unbind(kgen *g, kbind *what, kbind old);
-void kg_changed(kgen *g); /* memory that the kernel writes was written */
+void kg_changed(kgen *g);                       /* anything that the kernel writes may have been written */
+void kg_changed_by(kgen *g, const kref *dest);  /* that was */
 knote kg_note(kgen *g, kx x);
 kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile);
 void kg_keep(kgen *g, uint64_t key, int depth, bool is_volatile, kval v);

@@ -394,7 +394,7 @@ void kg_dest_store(kgen *g, const kref *d, kval value)
     if ((t.m.t != EL_F16 && t.m.t != EL_BF16)
         || !emit_is_real(v)) /* half types: rounded once, from what it is */
         v = emit_convert(g->e, v, elem_register(t.m.t));
-    kg_changed(g);
+    kg_changed_by(g, d);
     if (kg_uniform(t.offset)) {
         emit_store(g->e, t.m.t, g->lanes == 1 ? v : emit_lane(g->e, v, g->active - 1),
                    element(g, &t.m, t.offset, 0), NULL);

@@ -45,7 +45,23 @@ void kg_unbind(kgen *g, kbind *what, kbind old)
     g->epoch++;
 }
 
-void kg_changed(kgen *g) { g->stamp++; }
+void kg_changed(kgen *g)
+{
+    g->stamp++;
+    for (int i = 0; i < 64; i++)
+        g->changed[i] = g->stamp;
+}
+
+void kg_changed_by(kgen *g, const kref *d) { g->changed[kg_place(d->kind == REF_BUFFER, d->id)] = ++g->stamp; }
+
+/* Was something that the expression reads written after that stamp? */
+static bool changed_since(const kgen *g, uint32_t expr, uint32_t stamp)
+{
+    for (uint64_t bits = g->reads[expr]; bits; bits &= bits - 1)
+        if (g->changed[__builtin_ctzll(bits)] > stamp)
+            return true;
+    return false;
+}
 
 LLVMBasicBlockRef kg_enter(kgen *g, int depth)
 {
@@ -156,7 +172,7 @@ kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile)
     kcached *c = &g->cached[*at - 1];
     if (c->depth > g->depth || g->scope[c->depth].serial != c->serial || c->depth < depth)
         return NULL;
-    if ((is_volatile || c->is_volatile) && (c->stamp != g->stamp || c->depth != g->depth))
+    if ((is_volatile || c->is_volatile) && (c->depth != g->depth || changed_since(g, (uint32_t)(key >> 32), c->stamp)))
         return NULL;
     return c;
 }
