@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include "runtime/convert.h"
+#include "runtime/graph_arrays.h"
 
 enum { ORDER_PART = 4096 };         /* rows that a thread moves at a time */
 
