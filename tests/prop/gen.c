@@ -329,6 +329,39 @@ static void equation_any(gen *g, int fuel)
         g_define(g, dom, "v", value);
 }
 
+/* Something made before, that an update can be about: NULL when there is nothing. */
+static gsym *made_before(gen *g, gdom dom)
+{
+    gsym *found[G_MAX_SYMS];
+    int n = 0;
+    for (int i = 0; i < g->n_syms; i++) {
+        gsym *s = g->syms[i];
+        bool ends = dom == G_EDGE && s->dom == G_NODE, graph = s->dom == G_GRAPH && dom >= G_NODE;
+        bool made = s->kind == GS_DEF || s->kind == GS_STATE;
+        if (made && s->type.elem == G_REAL && (s->dom == dom || ends || graph || (s->dom == G_NODE && dom == G_SRC)))
+            for (int k = s->kind == GS_STATE ? 4 : 1; k > 0 && n < G_MAX_SYMS; k--)
+                found[n++] = s;
+    }
+    if (!n)
+        return NULL;
+    int at = g_below(g, n), later = g_below(g, n);
+    return found[at > later ? at : later];
+}
+
+static void update(gen *g, gdom dom)
+{
+    int fuel = 1 + g_below(g, 4);
+    bool must = dom != G_GRAPH && dom != G_GLOBAL;
+    gsym *about = g_chance(g, 85) ? made_before(g, dom) : NULL;
+    if (!about) {
+        g_update(g, dom, "y", g_expr(g, g_at(dom), g_shape_any(g, dom, 3), fuel, must));
+        return;
+    }
+    gx *x = g_read(g, g_at(dom), about), *y = g_tame(g, g_expr(g, g_at(dom), g_chance(g, 60) ? about->type.shape : g_shape(0, NULL), fuel - 1, must), 5);
+    static const char *const join[] = {"($0 + $1)", "($0 * $1)", "($0 - $1)", "relu($0 + $1)", "where($1 > 0.0511, $0, $1)", "tanh($0) * $1"};
+    g_update(g, dom, "y", g_mk(g, about->type, x->mag * 5, join[g_below(g, 6)], 2, x, y));
+}
+
 static void layer(gen *g, int size)
 {
     statics(g);
@@ -341,7 +374,7 @@ static void layer(gen *g, int size)
         if (motifs && (what < 4 || i + motifs >= size)) {
             g_motif(g);
             motifs--;
-        } else if (what == 9) {
+        } else if (what >= 8) {
             g_loop(g, 2);
         } else {
             equation_any(g, 1 + g_below(g, 4));
@@ -352,8 +385,7 @@ static void layer(gen *g, int size)
         gdom dom = g->sub ? (g_chance(g, 80) ? G_NODE : G_GRAPH) : any_domain(g);
         if (dom == G_NODE && !g->sub && g_chance(g, 8))
             dom = G_SRC;
-        int fuel = 2 + g_below(g, 4);
-        g_update(g, dom, "y", g_expr(g, g_at(dom), g_shape_any(g, dom, 3), fuel, dom != G_GRAPH && dom != G_GLOBAL));
+        update(g, dom);
     }
 }
 

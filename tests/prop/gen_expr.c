@@ -96,11 +96,9 @@ static gx *constant(gen *g, gshape s)
         return g_mk(g, g_real(s), 8, arena_printf(g->mem, "iota(%s)", d->text), 0);
     if (s.rank)
         return g_mk(g, g_real(s), 1, arena_printf(g->mem, g_chance(g, 50) ? "ones(%s)" : "zeros(%s)", g_dims_text(g, &s)), 0);
-    for (int i = 0; i < g->layer->n_statics && g_chance(g, 50); i++) {
-        const gstatic *k = &g->layer->statics[i];
-        if (k->real || k->dim < 9)
-            return g_mk(g, g_real(s), k->real ? 1 : 8, k->name, 0);
-    }
+    const gstatic *k = &g->layer->statics[g_chance(g, 50) ? g->layer->n_statics - 1 : g_below(g, g->layer->n_statics)];
+    if (g_chance(g, 50) && (k->real || k->dim < 9))         /* the last one may be real */
+        return g_mk(g, g_real(s), k->real ? 1 : 8, k->name, 0);
     return g_number(g, g_uniform(g, -1.5, 1.5));
 }
 
@@ -192,6 +190,8 @@ static gx *binary(gen *g, gctx c, gshape s, int fuel, bool must)
 
 static gx *choice(gen *g, gctx c, gshape s, int fuel, bool must)
 {
+    if (g_chance(g, 20))                        /* a bool or an index as a number */
+        return g_mk(g, g_real(s), 8, "real($0)", 1, g_chance(g, 60) ? g_bool(g, c, s, fuel, must) : g_index(g, c, g_dim_any(g), s, fuel - 1, true));
     bool cond = g_chance(g, 30);
     gx *w = g_bool(g, c, g_chance(g, 50) ? s : g_shape(0, NULL), fuel - 1, must && cond);
     gx *a = g_expr(g, c, s, fuel - 1, must && !cond), *b = broadcast(g, c, s, g_below(g, fuel), false);
@@ -211,6 +211,8 @@ gx *g_bool(gen *g, gctx c, gshape s, int fuel, bool must)
         if (v->dom != G_PARAM)
             return g_read(g, c, v);
     }
+    if (!must && !s.rank && g_chance(g, 5))
+        return g_mk(g, t, 1, "training", 0);
     if (what < 4 && fuel > 0) {
         gx *a = g_bool(g, c, s, fuel - 1, must), *b = g_bool(g, c, g_chance(g, 50) ? s : g_shape(0, NULL), g_below(g, fuel), false);
         return g_mk(g, t, 1, what & 1 ? "($0 && $1)" : g_chance(g, 50) ? "($0 || $1)" : "(!$0)", 2, a, b);
@@ -491,7 +493,8 @@ gx *g_index(gen *g, gctx c, int range, gshape s, int fuel, bool none)
 static gx *lookup(gen *g, gctx c, gshape s, int fuel, bool must)
 {
     if (c.dom == G_PARAM || c.dom == G_GLOBAL)
-        return NULL;
+        return g->n_loops && c.dom == G_GLOBAL && s.rank < 3 && !must
+                   ? g_mk(g, g_real(s), 1, "$0[step]", 1, g_read_at(g, "", g_declare(g, G_PARAM, g_real(g_shape_with(s, 0, g->loop_limit[g->n_loops - 1]))))) : NULL;
     int range = g->n_loops && g_chance(g, 50) ? g->loop_limit[g->n_loops - 1] : g_dim_any(g);
     bool wide = s.rank && s.rank < 3 && g_chance(g, 15);
     gshape table = g_shape_with(wide ? g_shape_without(s, 0) : s, 0, range);
@@ -627,7 +630,7 @@ typedef gx *production(gen *g, gctx c, gshape s, int fuel, bool must);
 gx *g_expr(gen *g, gctx c, gshape s, int fuel, bool must)
 {
     static const struct { production *make; int weight; } rules[] = {
-        {unary, 18}, {binary, 22}, {choice, 4}, {reduce, 7}, {along_axis, 4}, {dot, 5}, {matmul, 9}, {einsum, 6}, {reshape, 3}, {transpose, 3},
+        {unary, 18}, {binary, 22}, {choice, 4}, {reduce, 7}, {along_axis, 4}, {dot, 4}, {matmul, 9}, {einsum, 6}, {reshape, 3}, {transpose, 3},
         {concat, 7}, {stack, 3}, {slice, 3}, {pick, 3}, {new_axis, 3}, {lookup, 6}, {aggregate, 22}, {softmax, 6}, {helper, 4}, {call, 12}};
     enum { N = sizeof rules / sizeof *rules };
     int total = 0;

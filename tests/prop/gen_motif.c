@@ -317,6 +317,18 @@ static void both_ways(gen *g)
         out(g, G_NODE, say(g, s1(d), "$0 + $1", 2, here(g, a), here(g, b)));
 }
 
+/* Nodes that some neighbour, or all, have marked; counts of marks. */
+static void marked(gen *g)
+{
+    int d = small(g, 8);
+    gsym *x = node_feature(g, s1(d));
+    gx *flag = g_bool(g, g_at(G_EDGE), g_chance(g, 50) ? s1(d) : s0(), 2, true);
+    gsym *m = g_define(g, G_EDGE, "m", flag);
+    gsym *a = g_define(g, G_NODE, "a", g_mk(g, flag->type, 1, g_chance(g, 50) ? "any($0)" : g_chance(g, 50) ? "all($0)" : "any($0, by = src)", 1, here(g, m)));
+    gsym *f = g_message(g, "msg", say(g, s1(d), "where($0, $1, real($2) * $1)", 3, g_read_at(g, "dst", a), src(g, x), here(g, m)));
+    out(g, G_NODE, say(g, s1(d), g_chance(g, 50) ? "sum($0) + real($1)" : "where($1 || training, max($0), $2)", 3, here(g, f), here(g, a), here(g, x)));
+}
+
 static void sides(gen *g)
 {
     int d = small(g, 8), o = small(g, 8);
@@ -328,7 +340,7 @@ static void sides(gen *g)
 
 void g_motif(gen *g)
 {
-    static void (*const motifs[])(gen *) = {gcn, gat, edge_mlp, pna, rgcn, rgcn, gated, gin, graph_norm, pooling, loss, network, geometric, both_ways, gat, edge_mlp};
+    static void (*const motifs[])(gen *) = {gcn, gat, edge_mlp, pna, rgcn, rgcn, gated, gin, graph_norm, pooling, loss, network, geometric, both_ways, gat, edge_mlp, marked};
     enum { N = sizeof motifs / sizeof *motifs };
     if (g->program->two_sided && g_chance(g, 60) && !g->sub)
         sides(g);
@@ -383,6 +395,9 @@ void g_loop(gen *g, int fuel)
         g_define(g, G_NODE, "a", say(g, f->type.shape, arena_printf(g->mem, "%s($0)", any_kind(g)), 1, here(g, f)));
     } else if (dom == G_NODE && g_chance(g, 25)) {
         g_motif(g);
+    } else if (dom == G_NODE && g_chance(g, 30)) {
+        gx *a = g_mk(g, states[0]->type, 4, g_chance(g, 50) ? "mean($0)" : "sum($0)", 1, here(g, states[0]));
+        g_define(g, g_chance(g, 70) ? G_GRAPH : G_GLOBAL, "a", a);
     } else if (dom == G_EDGE && g_chance(g, 60)) {
         gx *a = g_mk(g, states[0]->type, 4, "sum($0)", 1, here(g, states[0]));
         gsym *v = g_define(g, G_NODE, "a", a);
@@ -392,6 +407,11 @@ void g_loop(gen *g, int fuel)
     }
     if (g->n_loops == 1 && g_chance(g, 12))
         g_loop(g, 1);
+    if (g_chance(g, 40)) {                      /* weights of its own for each step */
+        int w = states[0]->type.shape.rank ? states[0]->type.shape.d[0] : g_dim_const(g, 1);
+        gx *table = here(g, g_declare(g, G_PARAM, g_real(states[0]->type.shape.rank ? s2(limit, w) : s1(limit))));
+        g_define(g, states[0]->type.shape.rank ? G_GLOBAL : dom, "b", say(g, states[0]->type.shape.rank ? s1(w) : s0(), "0.5 * $0[step]", 1, table));
+    }
     for (int i = 0; i < n; i++) {
         gstmt *next = g_stmt(g, GT_NEXT);
         next->name = states[i]->name;
