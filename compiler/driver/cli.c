@@ -81,6 +81,20 @@ void cli_time(const cli_options *o, const compilation *c)
             c->ms_plan, c->ms_code, (double)arena_bytes(c->mem) / 1e6);
 }
 
+exit_status cli_check_arch(const cli_options *o)
+{
+    char err[2400];
+    if (!o->arch.n)
+        return EXIT_DONE;
+    const cpu_backend *b = cpu_backend_open(err, sizeof err);
+    if (!b)
+        return cli_fail(EXIT_SYSTEM, "%s", err);
+    for (uint32_t i = 0; i < o->arch.n; i++)
+        if (!b->knows_target(o->arch.at[i], err, sizeof err))
+            return cli_fail(EXIT_USAGE, "--arch: %s", err);
+    return EXIT_DONE;
+}
+
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
 static exit_status read_stream(FILE *f, const char *path, file_text *out)

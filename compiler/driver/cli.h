@@ -26,6 +26,9 @@ typedef struct file_text { char *text; size_t n; const char *name; } file_text;
 exit_status cli_read(const char *path, file_text *out);
 bool cli_is_library(const file_text *f);        /* a shared library rather than text */
 
+/* Are the names of --arch known? */
+exit_status cli_check_arch(const cli_options *o);
+
 /* Prints what there is to say about a compilation, and with --time how long it took. */
 void cli_messages(compilation *c);
 void cli_time(const cli_options *o, const compilation *c);

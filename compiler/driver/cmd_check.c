@@ -111,8 +111,6 @@ static double elements(const mp_graph *g, const ir_layer *l)
 
 static exit_status interpret(session *s, const ir_layer *l, reference *r)
 {
-    if (elements(s->data.graph, l) > MOST_ELEMENTS)
-        return cli_fail(EXIT_WRONG, "the reference interpreter keeps every value: this graph with these dims is too large for it");
     exit_status st = take_graph(s, r);
     if (st == EXIT_DONE)
         st = take_inputs(s, r);
@@ -236,14 +234,18 @@ static exit_status report(const cli_options *o, session *s, const verdict *v, ui
 static exit_status check(const cli_options *o, session *s, compilation *c)
 {
     reference r = {0};
-    exit_status st = session_prepare(s);
-    if (st == EXIT_DONE && mp_forward(s->layer, s->data.graph) != MP_OK)
-        st = cli_report(s->ctx, MP_SYSTEM);
-    if (st == EXIT_DONE)
-        st = session_lower(s, c);
+    exit_status st = session_lower(s, c);
     if (st != EXIT_DONE)
         return st;
     const ir_layer *l = c->layers[0].lowered;
+    if (elements(s->data.graph, l) > MOST_ELEMENTS)
+        return cli_fail(EXIT_WRONG, "the reference interpreter keeps every value: this graph with these dims is too large for it");
+    st = session_prepare(s);
+    mp_status m = st == EXIT_DONE ? mp_forward(s->layer, s->data.graph) : MP_OK;
+    if (m)
+        st = cli_report(s->ctx, m);
+    if (st != EXIT_DONE)
+        return st;
     verdict *v = room(l->n_outputs, sizeof *v);
     st = v ? interpret(s, l, &r) : cli_fail(EXIT_SYSTEM, "out of memory");
     for (uint32_t i = 0; i < l->n_outputs && st == EXIT_DONE; i++)

@@ -152,6 +152,8 @@ exit_status cmd_compile(const cli_options *o)
     if (st == EXIT_DONE && o->cuda)
         st = cli_fail(EXIT_SYSTEM, "--target cuda: this build has no CUDA back end");
     if (st == EXIT_DONE)
+        st = cli_check_arch(o);
+    if (st == EXIT_DONE)
         st = cli_read(o->input, &f);
     if (st != EXIT_DONE)
         return st;

@@ -34,9 +34,16 @@ static exit_status save(session *s, pending *p, const char *name, const char *pa
     const char *temporary = st ? NULL : pending_add(p, path);
     if (!st && !temporary)
         return cli_fail(EXIT_SYSTEM, "out of memory");
-    if (!st)
-        st = mp_npy_save(s->ctx, temporary, &t);
-    return st ? cli_report(s->ctx, st) : EXIT_DONE;
+    if (st)
+        return cli_report(s->ctx, st);
+    if (mp_npy_save(s->ctx, temporary, &t) == MP_OK)
+        return EXIT_DONE;
+    /* the message, with the name that the user knows */
+    const char *text = mp_error_message(s->ctx);
+    size_t n = strlen(temporary);
+    if (strncmp(text, temporary, n) == 0)
+        return cli_fail(EXIT_SYSTEM, "%s%s", path, text + n);
+    return cli_fail(EXIT_SYSTEM, "%s: %s", path, text);
 }
 
 /* All outputs into a folder, which is made if need be. `paths` keeps the names. */

@@ -15,6 +15,20 @@ static mp_status fail(mp_context *ctx, mp_status st, const char *text)
     return mp_for_compiler_v1()->error_set_text(ctx, st, text);
 }
 
+static mp_status check_arch(mp_context *ctx, const compile_options *o)
+{
+    char err[2400];
+    if (!o->n_arch)
+        return MP_OK;
+    const cpu_backend *b = cpu_backend_open(err, sizeof err);
+    if (!b)
+        return fail(ctx, MP_SYSTEM, err);
+    for (int i = 0; i < o->n_arch; i++)
+        if (!b->knows_target(o->arch[i], err, sizeof err))
+            return fail(ctx, MP_USAGE, err);
+    return MP_OK;
+}
+
 /* The options as the pipeline takes them. */
 static mp_status read_options(mp_context *ctx, const mpc_options *from, compile_options *out)
 {
@@ -38,7 +52,7 @@ static mp_status read_options(mp_context *ctx, const mpc_options *from, compile_
                              .n_defines = o.n_defines, .arch = o.arch, .n_arch = o.n_arch, .verify = o.verify != 0,
                              .warnings = (o.warnings & (MPC_WARN_ALL | MPC_WARN_ERROR)) != 0,
                              .warnings_are_errors = (o.warnings & MPC_WARN_ERROR) != 0};
-    return MP_OK;
+    return check_arch(ctx, out);
 }
 
 static mp_status check_call(mp_context *ctx, const void *a, const void *b, const void *c, const char *what)

@@ -79,7 +79,9 @@ exit_status session_open(const cli_options *o, session *s)
     mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL};
     if (mp_context_create(&co, &s->ctx) != MP_OK)
         return cli_fail(EXIT_SYSTEM, "%s", mp_error_message(NULL));
-    exit_status st = open_module(o, s);
+    exit_status st = cli_check_arch(o);
+    if (st == EXIT_DONE)
+        st = open_module(o, s);
     if (st != EXIT_DONE)
         return st;
     mp_status m = layer_with_defines(s->ctx, s->mod, o, s->library, &s->layer);
