@@ -17,7 +17,8 @@
 
 static bool is_leaf(const planner *pl, ir_val v)
 {
-    return pl->info[v.i].stored || (ir_ops[at_of(pl, v)->op].cls == CLS_LEAF && !is_agg(pl, v));
+    const ir_node *n = at_of(pl, v);
+    return pl->info[v.i].stored || n->op == OP_STEP || (ir_ops[n->op].cls == CLS_LEAF && !is_agg(pl, v));
 }
 
 /* A reduction, product or costly function: nothing to do twice without need. */
