@@ -25,7 +25,7 @@ typedef enum {
     FIBER_NONE = 0,
     FIBER_IN,                         /* rows: destinations; members: incoming edges in walk order */
     FIBER_OUT,                        /* rows: sources; members: outgoing edges */
-    FIBER_GRAPH_DST,                  /* rows: graphs; members: their destination nodes */
+    FIBER_GRAPH_DST,                  /* rows: graphs; members: their destination nodes; which = 1: their source nodes */
     FIBER_GRAPH_EDGE,                 /* rows: graphs; members: their edges in (incoming) walk order */
     FIBER_ALL,                        /* one row; members: all rows of `rows_kind` = which (mp_rows_kind; pairs: 16 + index) */
     FIBER_PAIR,                       /* rows: pairs of structure `which`; members: base members, through its `member` list */

@@ -39,6 +39,10 @@ mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_ro
             *out = (fiber_rows){ rows->n_rows, rows->n_edges, rows->ptr };
         return st;
     case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE:
+        if (fiber.kind == FIBER_GRAPH_DST && fiber.which && g->n_src != g->n_dst) {     /* two sides are one graph */
+            *out = whole_rows(g->n_src, whole);
+            return MP_OK;
+        }
         st = graph_batches(g, &batch);
         if (!st && fiber.kind == FIBER_GRAPH_DST)
             *out = (fiber_rows){ batch.n_graphs, g->n_dst, batch.node_ptr };

@@ -146,7 +146,7 @@ mp_fiber fiber_of(planner *pl, ir_val m)
     case OP_MAP_GRAPH:
         if (from == DOM_EDGES)
             return (mp_fiber){FIBER_GRAPH_EDGE, 0};
-        return (mp_fiber){FIBER_GRAPH_DST, 0};
+        return (mp_fiber){FIBER_GRAPH_DST, pl->l->domains[n->dom.i].side == SIDE_SRC};
     case OP_MAP_UNIT: {
         mp_rows r = rows_of(pl, n->dom);
         return (mp_fiber){FIBER_ALL, r.kind == ROWS_PAIRS ? 16 + r.which : r.kind};
@@ -163,7 +163,7 @@ ir_dom member_dom(planner *pl, mp_fiber f)
     ir_layer *l = pl->l;
     switch ((mp_fiber_kind)f.kind) {
     case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_EDGE: return ir_dom_edge(l);
-    case FIBER_GRAPH_DST: return ir_dom_dst(l);
+    case FIBER_GRAPH_DST: return f.which ? ir_dom_src(l) : ir_dom_dst(l);
     case FIBER_ALL:
         for (uint32_t i = 0; i < l->n_domains; i++) {
             if (l->domains[i].kind == DOM_INDEX)
