@@ -6,7 +6,9 @@
  *         fputs(mp_error_message(ctx), stderr);
  *
  * A compiled module is used like a loaded one (mp.h). Modules compiled in memory know their source: when a layer is
- * prepared, its dims have values, and the layer is compiled for exactly these, once for each set, and kept.
+ * prepared, its dims have values, and the layer is compiled for exactly these, once for each set, and kept. What was
+ * compiled is kept on disk, too, in $MPC_CACHE_DIR (empty: nowhere), $XDG_CACHE_HOME/mpc or ~/.cache/mpc, and found
+ * there by text, options, dims, build of the compiler and CPU; a hit opens no LLVM.
  *
  * Thread rule: any function from any thread; one compilation runs on the thread that called.
  */
@@ -31,6 +33,7 @@ typedef struct mpc_options {
     int n_arch;
     int warnings;                   /* MPC_WARN_ALL | MPC_WARN_ERROR */
     int verify;                     /* check the IR after every pass */
+    int no_cache;                   /* compile anew, and keep nothing on disk */
 } mpc_options;
 
 enum { MPC_O0 = 1, MPC_O1 = 2, MPC_O2 = 3, MPC_O3 = 4 };

@@ -82,6 +82,7 @@ static mp_status compile_module(mp_context *ctx, const char *name, const char *t
     mp_status st = read_options(ctx, options, &o.compile);
     if (st)
         return st;
+    o.no_cache = options && (!options->size || options->size >= sizeof *options) && options->no_cache;
     buf messages = buf_make(NULL);
     st = library_compile(ctx, name, text, n, &o, &messages, out);
     if (!st)

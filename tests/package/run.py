@@ -3,7 +3,8 @@
 
     run.py BUILD OUTSIDE HERE CC
 
-OUTSIDE is a CMake project (find_package, mpc_add_layer); jit.c of HERE is built by pkg-config's flags alone.
+OUTSIDE is a CMake project (find_package, mpc_add_layer); jit.c of HERE is built by pkg-config's flags alone. What the
+libraries show to the linker is what mp.symbols and mpc.symbols list.
 """
 import os
 import subprocess
@@ -28,6 +29,14 @@ def main():
         for wanted in ("bin/mpc", "include/mp.h", "include/mpc.h"):
             if not os.path.exists(os.path.join(prefix, wanted)):
                 sys.exit(f"{wanted} is not installed")
+
+        for name in ("mp", "mpc"):
+            shown = run("nm", "-D", "--defined-only", "--format=posix", os.path.join(lib, f"lib{name}.so"))
+            shown = sorted(line.split()[0] for line in shown.splitlines())
+            with open(os.path.join(here, name + ".symbols")) as f:
+                wanted = f.read().split()
+            if shown != wanted:
+                sys.exit(f"lib{name} shows other symbols than {name}.symbols says: {sorted(set(shown) ^ set(wanted))}")
 
         run("cmake", "-S", outside, "-B", project, f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={cc}", env=env)
         run("cmake", "--build", project, env=env)
