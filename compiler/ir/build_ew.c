@@ -227,7 +227,7 @@ ir_val ir_cast(ir_layer *l, ir_val a, ir_type type)
     ir_shape shape = ir_shape_of(l, a);
     if (from == type)
         return a;
-    if (ir_is_uniform(l, a, &x))
+    if (ir_is_uniform(l, a, &x) && ir_is_arith(type))           /* there are no numbers of a half type */
         return ir_broadcast(l, ir_const(l, type, x), ir_at(l, a)->dom, &shape);
     if (ir_op_of(l, a) == OP_BROADCAST)
         return ir_broadcast(l, ir_cast(l, ir_arg(l, a, 0), type), ir_at(l, a)->dom, &shape);

@@ -9,7 +9,10 @@
  *     --plan            and plan, but make no code
  *     --all             every variant of code, instead of two for each program
  *     --require N       fail unless each row of the table, domain, by and per occurred N times
- *     --print           print the program and its graphs, do nothing else
+ *     --print           print the program, do nothing else
+ *     --file FILE.mp    this program instead of random ones, with more options in a first line "// prop: ..."
+ *     -D NAME=VALUE         each of its static arguments
+ *     --graph KIND          (graphs.c), --fill N, --data SEED
  *     --keep-going      go on after failures (up to 20)
  *     --no-shrink
  *
@@ -36,6 +39,8 @@ typedef struct options {
     int jobs, require;
     unsigned what;
     bool print, keep_going, shrink;
+    const char *file;
+    trial given;                        /* of --file */
     const char *self;
 } options;
 
@@ -48,9 +53,32 @@ typedef struct board {
     char text[4000];
 } board;
 
+static bool given_size(options *o, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    if (!eq || o->given.sizes.n == 16)
+        return false;
+    int i = o->given.sizes.n++;
+    o->given.sizes.at[i].name = strndup(text, (size_t)(eq - text));
+    o->given.sizes.at[i].real = strpbrk(eq, ".e") != NULL;
+    o->given.sizes.at[i].number = strtod(eq + 1, NULL);
+    o->given.sizes.at[i].dim = strtoll(eq + 1, NULL, 0);
+    return true;
+}
+
+static bool given_graph(options *o, const char *name)
+{
+    for (int k = 0; k < HG_N; k++)
+        if (!strcmp(name, graph_kind_name[k]) && o->given.n_graphs < 4) {
+            o->given.graphs[o->given.n_graphs++] = k;
+            return true;
+        }
+    return false;
+}
+
 static bool parse_options(int argc, char **argv, options *o)
 {
-    for (int i = 1; i < argc; i++) {
+    for (int i = 0; i < argc; i++) {
         bool more = i + 1 < argc;
         if (!strcmp(argv[i], "--seed") && more) o->seed = strtoull(argv[++i], NULL, 0);
         else if (!strcmp(argv[i], "--count") && more) o->count = strtoull(argv[++i], NULL, 0);
@@ -60,6 +88,11 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--plan")) o->what = TRIAL_PLAN;
         else if (!strcmp(argv[i], "--all")) o->what |= TRIAL_ALL_VARIANTS;
         else if (!strcmp(argv[i], "--print")) o->print = true;
+        else if (!strcmp(argv[i], "--file") && more) o->file = argv[++i];
+        else if (!strcmp(argv[i], "--data") && more) o->given.seed = strtoull(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--fill") && more) o->given.fill = (fill_kind)atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--graph") && more) { if (!given_graph(o, argv[++i])) return false; }
+        else if (!strcmp(argv[i], "-D") && more) { if (!given_size(o, argv[++i])) return false; }
         else if (!strcmp(argv[i], "--keep-going")) o->keep_going = true;
         else if (!strcmp(argv[i], "--no-shrink")) o->shrink = false;
         else return false;
@@ -147,10 +180,55 @@ static bool table(const options *o, const board *sum)
     return enough;
 }
 
+/* The options in a first line "// prop: ...", cut in place. */
+static bool options_of_text(char *text, options *o)
+{
+    char *words[64], *end = strchr(text, '\n');
+    int n = 0;
+    if (strncmp(text, "// prop:", 8) || !end)
+        return true;
+    *end = 0;
+    for (char *w = strtok(text + 8, " "); w && n < 64; w = strtok(NULL, " "))
+        words[n++] = w;
+    bool fine = parse_options(n, words, o);
+    memset(text, ' ', (size_t)(end - text));
+    *end = '\n';
+    return fine;
+}
+
+static int run_file(options *o)
+{
+    buf text = buf_make(NULL), out = buf_make(NULL);
+    FILE *f = fopen(o->file, "rb");
+    char part[4096];
+    if (!f) {
+        fprintf(stderr, "%s cannot be read\n", o->file);
+        return 2;
+    }
+    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;)
+        buf_write(&text, part, n);
+    fclose(f);
+    char *first = strdup(buf_text(&text)), *newline = first ? strchr(first, '\n') : NULL;
+    if (newline)
+        newline[1] = 0;
+    if (!first || !options_of_text(first, o)) {
+        fprintf(stderr, "%s: options in the first line\n", o->file);
+        return 2;
+    }
+    trial t = o->given;
+    t.text = buf_text(&text);
+    t.what = o->what;
+    if (!t.n_graphs)
+        t.graphs[t.n_graphs++] = HG_TINY;
+    verdict v = trial_run(&t, NULL, &out);
+    printf("%s%s\n", buf_text(&out), verdict_name[v]);
+    return v > V_LEFT_OUT;
+}
+
 int main(int argc, char **argv)
 {
     options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .self = argv[0]};
-    if (!parse_options(argc, argv, &o)) {
+    if (!parse_options(argc - 1, argv + 1, &o)) {
         fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink]\n");
         return 2;
     }
@@ -161,6 +239,8 @@ int main(int argc, char **argv)
         fputs(buf_text(&text), stdout);
         return 0;
     }
+    if (o.file)
+        return run_file(&o);
     setvbuf(stdout, NULL, _IOLBF, 0);
     board *boards = mmap(NULL, sizeof *boards * MAX_JOBS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pids[MAX_JOBS];
