@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SUM_AT = 8, BODY_AT = 16 };          /* magic and version, sum, body */
+
 typedef struct chunk { struct chunk *next; } chunk;
 
 struct description {
@@ -360,18 +362,40 @@ static void io_module(io *f, desc_module *m)
     LIST(f, m->layers, m->n_layers, 40, io_layer);
 }
 
+/* FNV-1a: no single changed byte leaves it as it was. */
+static uint64_t sum_of(const uint8_t *p, size_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+void description_seal(void *bytes, size_t n_bytes)
+{
+    uint8_t *p = bytes;
+    if (n_bytes < BODY_AT)
+        return;
+    uint64_t sum = sum_of(p + BODY_AT, n_bytes - BODY_AT);
+    for (int i = 0; i < 8; i++)
+        p[SUM_AT + i] = (uint8_t)(sum >> 8 * i);
+}
+
 bool description_write(const desc_module *m, void **bytes, size_t *n_bytes)
 {
     io f = { .writing = true };
     uint32_t magic = DESC_MAGIC, version = DESC_VERSION;
+    uint64_t sum = 0;
     desc_module copy = *m;
     io_u32(&f, &magic);
     io_u32(&f, &version);
+    io_u64(&f, &sum);
     io_module(&f, &copy);
     if (f.no_memory || f.n > UINT32_MAX) {
         free(f.at);
         return false;
     }
+    description_seal(f.at, f.n);
     *bytes = f.at;
     *n_bytes = f.n;
     return true;
@@ -408,6 +432,10 @@ desc_result description_read(const void *bytes, size_t n_bytes, uint64_t n_kerne
         return give_up(d, DESC_BAD, why, "the description does not begin as one");
     if (version != DESC_VERSION)
         return give_up(d, DESC_OTHER_VERSION, why, "the description has another version");
+    uint64_t sum;
+    io_u64(&f, &sum);
+    if (f.bad || sum != sum_of(f.at, f.n))
+        return give_up(d, DESC_BAD, why, "bytes of the description were changed or are missing");
     io_module(&f, &d->module);
     if (f.no_memory)
         return give_up(d, DESC_NO_MEMORY, why, "out of memory for the description");

@@ -7,8 +7,8 @@
  * that names something else (a dim, a buffer, a step's operand). After that the structs are safe to walk: the runtime
  * never indexes outside of them, whatever the bytes were. Kernels are code and are trusted.
  *
- * The format is little-endian, without padding, in the order of the fields here; description.c has one list of them
- * for reading and writing. Any change raises DESC_VERSION.
+ * The format is little-endian, without padding: magic number, version, a sum of all that follows, then the fields in
+ * the order here; description.c has one list of them for reading and writing. Any change raises DESC_VERSION.
  */
 #ifndef RUNTIME_DESCRIPTION_H
 #define RUNTIME_DESCRIPTION_H
@@ -20,7 +20,7 @@
 #include "runtime/abi.h"
 
 #define DESC_MAGIC UINT32_C(0x4473706d)         /* "mpsD" */
-enum { DESC_VERSION = 1 };
+enum { DESC_VERSION = 2 };
 #define DESC_NONE UINT32_MAX                    /* no such dim, static, ... */
 
 /* ---- dims ------------------------------------------------------------------------------------------------------- */
@@ -162,6 +162,9 @@ typedef struct desc_module {
 
 /* The bytes, malloc'ed: the caller frees them. False when there is no memory or more than 4 GiB. Nothing is checked. */
 bool description_write(const desc_module *m, void **bytes, size_t *n_bytes);
+
+/* Puts the sum into bytes that were changed after they were written. Nothing is done to fewer than a head's. */
+void description_seal(void *bytes, size_t n_bytes);
 
 typedef struct description description;         /* what was read, with its memory */
 typedef enum desc_result { DESC_OK, DESC_BAD, DESC_OTHER_VERSION, DESC_NO_MEMORY } desc_result;

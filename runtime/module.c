@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "runtime/cpu_features.h"
+#include "runtime/module_file.h"
 
 enum { MAX_VARIANTS = 64 };
 
@@ -120,6 +121,9 @@ mp_status mp_module_load(mp_context *ctx, const char *path, mp_module **out)
         return MP_USAGE;
     if (!path || !out)
         return error_set(ctx, MP_USAGE, "mp_module_load: path and result must not be NULL");
+    mp_status st = module_file_check(ctx, path);
+    if (st)
+        return st;
     /* A name without a slash would be looked for among the system's libraries. */
     size_t n = strlen(path);
     char *here = malloc(n + 3);
@@ -134,8 +138,8 @@ mp_status mp_module_load(mp_context *ctx, const char *path, mp_module **out)
         return error_set(ctx, MP_INVALID, "%s cannot be loaded: %s", path, why ? why : "no reason is given");
     }
     const mp_module_v1 *table = dlsym(library, MP_MODULE_SYMBOL);
-    mp_status st = table ? module_new(ctx, table, library, NULL, out)
-                         : error_set(ctx, MP_INVALID, "not a compiled module: it lacks " MP_MODULE_SYMBOL);
+    st = table ? module_new(ctx, table, library, NULL, out)
+               : error_set(ctx, MP_INVALID, "not a compiled module: it lacks " MP_MODULE_SYMBOL);
     if (st) {
         dlclose(library);
         return error_prefix(ctx, st, "%s", path);

@@ -46,7 +46,7 @@ static void tables(check *c, const mp_module_v1 *good)
     t.n_variants = 1;
     t.variant_features = elsewhere;
     FAILS(c, MP_UNSUPPORTED, "it needs no-such-feature", module_from_table(c->ctx, &t, NULL, &m));
-    FAILS(c, MP_INVALID, "/nowhere/at/all.so cannot be loaded", mp_module_load(c->ctx, "/nowhere/at/all.so", &m));
+    FAILS(c, MP_INVALID, "/nowhere/at/all.so: cannot be opened", mp_module_load(c->ctx, "/nowhere/at/all.so", &m));
     FAILS(c, MP_USAGE, "NULL", mp_module_load(c->ctx, NULL, &m));
     CHECK(c, m == NULL);
 }
@@ -108,10 +108,12 @@ static void damage(check *c, const mp_module_v1 *good, mp_graph *g)
     size_t n = good->description_bytes;
     const uint8_t *bytes = good->description;
     CHECK(c, try(c, good, bytes, n, g) == 1);
-    int64_t accepted = 0;
+    int64_t accepted = 0, unsealed = 0;
     for (size_t cut = 0; cut < n; cut += cut < 200 ? 1 : 7) {
         uint8_t *copy = malloc(cut + 1);        /* of just this size, so that reading behind it shows */
         memcpy(copy, bytes, cut);
+        accepted += try(c, good, copy, cut, g);
+        description_seal(copy, cut);            /* past the sum, to the readers behind it */
         accepted += try(c, good, copy, cut, g);
         free(copy);
     }
@@ -121,8 +123,11 @@ static void damage(check *c, const mp_module_v1 *good, mp_graph *g)
     for (size_t i = 0; i < n; i++) {
         memcpy(copy, bytes, n);
         copy[i] ^= (uint8_t)(1u << check_below(&seed, 8));
+        unsealed += try(c, good, copy, n, g);
+        description_seal(copy, n);
         accepted += try(c, good, copy, n, g);
     }
+    CHECK(c, unsealed == 0);
     CHECK(c, accepted > 0 && accepted < (int64_t)n);
     for (int round = 0; round < 1500; round++) {         /* several bytes, also to the values that hurt */
         memcpy(copy, bytes, n);
@@ -131,6 +136,7 @@ static void damage(check *c, const mp_module_v1 *good, mp_graph *g)
             size_t at = (size_t)check_below(&seed, (int64_t)n - 8);
             memset(copy + at, nasty[check_below(&seed, 5)], (size_t)check_below(&seed, 8) + 1);
         }
+        description_seal(copy, n);
         try(c, good, copy, n, g);
     }
     free(copy);
