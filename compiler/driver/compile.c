@@ -224,12 +224,15 @@ compile_result compile_lower(compilation *c)
 }
 
 /* Code is made for each operand of each operation. A layer with tens of thousands, as a stack of as many values has,
- * would keep the back end busy for minutes. */
+ * would keep the back end busy for minutes. Operands of one operation are read in one loop, whose scheduling takes
+ * time by their square: beyond some hundreds they count more. */
 static bool is_too_large(const ir_layer *l)
 {
     uint64_t n = l->n_nodes;
-    for (uint32_t i = 1; i < l->n_nodes; i++)
-        n += l->nodes[i].nargs;
+    for (uint32_t i = 1; i < l->n_nodes; i++) {
+        uint64_t operands = l->nodes[i].nargs;
+        n += operands + operands * operands / 64;
+    }
     return n > COMPILE_OPERANDS;
 }
 

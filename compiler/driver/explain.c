@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "compiler/driver/explain_cost.h"
 #include "compiler/plan/kx.h"
 #include "compiler/support/vec.h"
 
@@ -79,7 +80,7 @@ static void print_count(buf *out, double n)
         n /= 1000;
         u++;
     }
-    buf_printf(out, n < 100 && u ? "%.1f%s" : "%.0f%s", n, units[u]);
+    buf_printf(out, n < 100 && u ? "%.1f%s" : "%.0f%s", n, u ? units[u] : " ");
 }
 
 /* "edges x 64 x 4 bytes", and how many those are. */
@@ -200,7 +201,7 @@ static void print_locals(const kkernel *k, buf *out)
         buf_putc(out, '\n');
 }
 
-static void print_kernel(const kplan *p, uint32_t i, const explain_graph *g, bool at_prepare, buf *out)
+static explain_cost print_kernel(const kplan *p, uint32_t i, const explain_graph *g, bool at_prepare, buf *out)
 {
     const kkernel *k = &p->kernels[i];
     uses u = {NEW_N(p->mem, bool, p->n_buffers + 1), NEW_N(p->mem, bool, p->n_buffers + 1), NEW_N(p->mem, bool, p->n_exprs + 1)};
@@ -222,19 +223,53 @@ static void print_kernel(const kplan *p, uint32_t i, const explain_graph *g, boo
         buf_printf(out, "        %u dense product%s\n", gemms, gemms > 1 ? "s" : "");
     print_names(p, "        reads      ", u.read, out);
     print_names(p, "        writes     ", u.written, out);
-    int64_t rows = rows_number(p, g, k->rows);
-    if (k->flops_row >= 0 && k->flops_member >= 0 && k->flops_row + k->flops_member > 0) {
-        buf_printf(out, "        %lld flops a row", (long long)k->flops_row);
-        if (fiber)
-            buf_printf(out, " and %lld a member", (long long)k->flops_member);
-        if (rows >= 0 && g) {
-            double members = fiber && (k->fiber.kind == FIBER_IN || k->fiber.kind == FIBER_OUT) ? (double)g->n_edges : 0;
-            buf_puts(out, ": ");
-            print_count(out, (double)rows * (double)k->flops_row + members * (double)k->flops_member);
-            buf_puts(out, " flops");
-        }
-        buf_putc(out, '\n');
+    explain_cost cost = g ? explain_kernel(p, k, g) : (explain_cost){0};
+    if (cost.known) {
+        buf_puts(out, "        work       ");
+        print_count(out, cost.flops);
+        buf_puts(out, "flop, ");
+        print_count(out, cost.bytes);
+        buf_puts(out, "B read and written\n");
     }
+    return cost;
+}
+
+static void print_total(const compiled_layer *l, const explain_graph *g, explain_cost all, buf *out)
+{
+    explain_cost unfused = explain_unfused(l->lowered, g);
+    buf_puts(out, "\n  all kernels: ");
+    print_count(out, all.flops);
+    buf_puts(out, "flop, ");
+    print_count(out, all.bytes);
+    buf_puts(out, "B");
+    if (unfused.known) {
+        buf_puts(out, "; the equations one operation at a time: ");
+        print_count(out, unfused.flops);
+        buf_puts(out, "flop, ");
+        print_count(out, unfused.bytes);
+        buf_puts(out, "B");
+    }
+    if (l->plan->n_loops)
+        buf_puts(out, "; loops to their limit");
+    buf_putc(out, '\n');
+}
+
+/* How often a kernel is launched: the limits of the loops around its step. */
+static double launches(const kplan *p, uint32_t kernel)
+{
+    double times = 1, now = 0;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const kstep *s = &p->steps[i];
+        kdim limit = s->kind == STEP_LOOP || s->kind == STEP_END ? p->loops[s->a].limit : (kdim){0};
+        double n = limit.is_const ? (double)limit.value : 1;
+        if (s->kind == STEP_LOOP)
+            times *= n;
+        else if (s->kind == STEP_END && n > 0)
+            times /= n;
+        else if (s->kind == STEP_LAUNCH && s->a == kernel && !s->at_prepare)
+            now += times;
+    }
+    return now;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
@@ -326,12 +361,17 @@ void explain_layer(const compiled_layer *l, const explain_graph *g, buf *out)
                    (long long)g->n_dst, (long long)g->n_edges, (long long)g->n_graphs, g->n_graphs == 1 ? "" : "s");
     print_interface(p, g, out);
     buf_puts(out, "\n  kernels\n");
+    explain_cost all = {.known = g != NULL};
     for (uint32_t i = 0; i < p->n_kernels; i++) {
         bool at_prepare = false;
         for (uint32_t s = 0; s < p->n_steps; s++)
             at_prepare |= p->steps[s].kind == STEP_LAUNCH && p->steps[s].a == i && p->steps[s].at_prepare;
-        print_kernel(p, i, g, at_prepare, out);
+        explain_cost cost = print_kernel(p, i, g, at_prepare, out);
+        double times = launches(p, i);
+        all = (explain_cost){all.known && cost.known, all.flops + times * cost.flops, all.bytes + times * cost.bytes};
     }
+    if (all.known)
+        print_total(l, g, all, out);
     print_steps(p, out);
     print_memory(p, g, out);
     print_passes(l, out);

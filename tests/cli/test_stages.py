@@ -119,6 +119,7 @@ class Stages(Case):
             self.assertIn(text, out)
         out, _ = self.mpc("explain", "a.mp", "--graph", "karate", "-D", "in=16", "-D", "out=4")
         self.assertIn("156 edges", out)
+        self.assertRegex(out, r"all kernels: .*flop, .*B; the equations one operation at a time: .*B")
         self.assertNotIn("heads*out", out)
         self.mpc("explain", "a.mp", "-o", "report.txt")
         self.assertIn("report.txt", self.files())
