@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/support/map.h"
 #include "compiler/support/vec.h"
 #include "runtime/description.h"
 
@@ -25,6 +26,7 @@ typedef struct describer {
     VEC(desc_dim) dims;
     VEC(known_symbol) known_symbols;
     VEC(uint32_t) symbol_of;                     /* by known symbol: its number in names */
+    idset symbols;                               /* the known ones */
     VEC(const char *) names;
     VEC(desc_check) checks;
     uint32_t first_kernel;
@@ -32,15 +34,26 @@ typedef struct describer {
 
 /* ---- dims ------------------------------------------------------------------------------------------------------- */
 
+typedef struct symbol_query { const describer *g; known_symbol symbol; } symbol_query;
+
+static bool is_symbol(const void *ud, uint32_t i)
+{
+    const symbol_query *q = ud;
+    known_symbol k = q->g->known_symbols.at[i];
+    return k.t == q->symbol.t && k.s.i == q->symbol.s.i;
+}
+
 /* Symbols of one table are told apart by id; those of another table are the same if they have the same name. */
 static uint32_t symbol_number(describer *g, const dim_table *t, dim_sym s)
 {
+    symbol_query q = {g, {t, s}};
+    uint64_t hash = hash_combine(hash_u64(map_key(t)), s.i);
+    uint32_t known = idset_find(&g->symbols, hash, is_symbol, &q), number = UINT32_MAX;
+    if (known != UINT32_MAX)
+        return g->symbol_of.at[known];
     str name = dim_symbol_name(t, s);
-    uint32_t number = UINT32_MAX;
     for (uint32_t i = 0; i < g->known_symbols.n; i++) {
         known_symbol k = g->known_symbols.at[i];
-        if (k.t == t && k.s.i == s.i)
-            return g->symbol_of.at[i];
         if (k.t != t && strcmp(dim_symbol_name(k.t, k.s), name) == 0)
             number = g->symbol_of.at[i];
     }
@@ -48,6 +61,7 @@ static uint32_t symbol_number(describer *g, const dim_table *t, dim_sym s)
         number = g->names.n;
         vec_push(g->a, &g->names, name);
     }
+    idset_add(&g->symbols, hash, g->known_symbols.n);
     vec_push(g->a, &g->known_symbols, (known_symbol){t, s});
     vec_push(g->a, &g->symbol_of, number);
     return number;
@@ -244,13 +258,33 @@ static void describe_values(describer *g)
         g->out->outputs[i] = describe_value(g, l->outputs[i].name, l->outputs[i].value, rows_of(l, l->outputs[i].rows), true);
 }
 
-static uint32_t symbol_by_name(describer *g, str name)
+typedef struct name_query { const dim_table *t; const char *name; } name_query;
+
+static bool has_name(const void *ud, uint32_t i)
+{
+    const name_query *q = ud;
+    return strcmp(dim_symbol_name(q->t, (dim_sym){i}), q->name) == 0;
+}
+
+/* Of symbols with one name, the first. */
+static idset symbols_by_name(describer *g)
 {
     const dim_table *t = g->layer->dims;
-    for (uint32_t i = 0; i < dim_n_symbols(t); i++)
-        if (strcmp(dim_symbol_name(t, (dim_sym){i}), name) == 0)
-            return symbol_number(g, t, (dim_sym){i});
-    return DESC_NONE;
+    idset names = idset_make(g->a);
+    for (uint32_t i = 0; i < dim_n_symbols(t); i++) {
+        name_query q = {t, dim_symbol_name(t, (dim_sym){i})};
+        uint64_t hash = hash_bytes(q.name, strlen(q.name));
+        if (idset_find(&names, hash, has_name, &q) == UINT32_MAX)
+            idset_add(&names, hash, i);
+    }
+    return names;
+}
+
+static uint32_t symbol_by_name(describer *g, const idset *names, const char *name)
+{
+    name_query q = {g->layer->dims, name};
+    uint32_t i = idset_find(names, hash_bytes(name, strlen(name)), has_name, &q);
+    return i == UINT32_MAX ? DESC_NONE : symbol_number(g, q.t, (dim_sym){i});
 }
 
 static void describe_statics(describer *g)
@@ -258,6 +292,7 @@ static void describe_statics(describer *g)
     const ir_layer *l = g->layer;
     g->out->n_statics = l->n_statics;
     g->out->statics = NEW_N(g->a, desc_static, l->n_statics);
+    idset names = symbols_by_name(g);
     for (uint32_t i = 0; i < l->n_statics; i++) {
         const ir_static *s = &l->statics[i];
         desc_static *d = &g->out->statics[i];
@@ -268,7 +303,7 @@ static void describe_statics(describer *g)
         d->dim = (int64_t)s->value;
         if (s->fixed)
             continue;
-        d->symbol = symbol_by_name(g, s->name);
+        d->symbol = symbol_by_name(g, &names, s->name);
         if (s->has_default)
             d->default_dim = dim_number(g, l->dims, dim_ok(s->dim_default) ? s->dim_default : dim_const(l->dims, d->dim));
     }
@@ -378,7 +413,8 @@ static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, 
 
 static void describe_one(arena *a, const describe_layer *in, uint32_t *n_kernels, desc_layer *out)
 {
-    describer g = {.a = a, .layer = in->layer, .out = out, .first_kernel = *n_kernels};
+    describer g = {.a = a, .layer = in->layer, .out = out, .first_kernel = *n_kernels,
+                   .symbols = idset_make(a)};
     *out = (desc_layer){.name = in->layer->name};
     describe_statics(&g);
     describe_values(&g);
