@@ -2,7 +2,9 @@
  *
  * Modules compiled in memory are specialised for the dims they meet; libraries keep them open. Each variant runs in
  * three contexts: one thread, two, and seven played by a loop of our own that takes the parts in another order.
- * A cache of its own lets a program be compiled once for the three. */
+ * A cache of its own lets a program be compiled once for the three. What the interface leaves to the caller is chosen by
+ * the seed: integers of 32 or 64 bits, constant tensors, rows with gaps, edges in walk order, outputs in memory of the
+ * layer's, static arguments that shapes determine. */
 #include "tests/prop/backend.h"
 
 #include "compiler/ir/build.h"
@@ -73,6 +75,23 @@ static void empty_folder(const char *folder)
 
 /* ---- compiling ---- */
 
+/* At times what an input's shape says is left to it. */
+static bool is_determined(const backend *b, int i)
+{
+    if (b->t->sizes.at[i].real || (b->t->seed + (uint64_t)i) % 3)
+        return false;
+    const ir_layer *l = b->f32;
+    for (uint32_t k = 0; k < l->n_inputs; k++) {
+        const ir_node *v = ir_at(l, l->inputs[k].value);
+        for (uint32_t d = 0; d < v->rank; d++) {
+            dim_sym sym;
+            if (dim_is_symbol(l->dims, v->shape[d], &sym) && !strcmp(dim_symbol_name(l->dims, sym), b->t->sizes.at[i].name))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool compile(backend *b, variant *v, int k, buf *out)
 {
     mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .verify = 1};
@@ -93,7 +112,7 @@ static bool compile(backend *b, variant *v, int k, buf *out)
     mp_static statics[16];
     int n = 0;
     for (int i = 0; i < b->t->sizes.n; i++)
-        if (!v->defines && !b->t->sizes.at[i].has_default)
+        if (!v->defines && !b->t->sizes.at[i].has_default && !is_determined(b, i))
             statics[n++] = (mp_static){b->t->sizes.at[i].name, b->t->sizes.at[i].real ? MP_STATIC_REAL : MP_STATIC_DIM, b->t->sizes.at[i].dim,
                                        b->t->sizes.at[i].number};
     if (!st)
@@ -160,17 +179,25 @@ void backend_free(backend *b)
 
 /* ---- tensors ---- */
 
-typedef struct tensor { DLTensor dl; int64_t shape[1 + IR_MAX_RANK]; } tensor;
+typedef struct tensor { DLTensor dl; int64_t shape[1 + IR_MAX_RANK], strides[1 + IR_MAX_RANK]; } tensor;
 
-static void describe(tensor *t, const ir_layer *l, ir_val v, ir_dom rows_of, const situation *s, int64_t rows, DLDataType type, void *data)
+/* `gap`: elements between the rows; 0: compact. */
+static void describe(tensor *t, const ir_layer *l, ir_val v, ir_dom rows_of, const situation *s, int64_t rows, DLDataType type, void *data,
+                     int64_t gap)
 {
     const ir_node *n = ir_at(l, v);
     int rank = 0;
+    int64_t step = 1;
     if (rows_of.i)
         t->shape[rank++] = rows;
     for (uint32_t k = 0; k < n->rank; k++)
         t->shape[rank++] = oracle_dim(l, n->shape[k], s->sizes);
-    t->dl = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = rank, .dtype = type, .shape = t->shape};
+    for (int k = rank; k-- > 0;) {
+        t->strides[k] = k == 0 && rows_of.i ? step + gap : step;
+        step *= t->shape[k];
+    }
+    t->dl = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = rank, .dtype = type, .shape = t->shape,
+                       .strides = gap && rows_of.i ? t->strides : NULL};
 }
 
 static int64_t rows_in(const ir_layer *l, ir_dom d, const hard_graph *g)
@@ -185,25 +212,48 @@ static int64_t rows_in(const ir_layer *l, ir_dom d, const hard_graph *g)
     return 1;
 }
 
-/* The input's elements in the type they are given in. */
-static void *input_data(arena *mem, unsigned type, bool f64, bool wide, const double *from, int64_t n, DLDataType *dl)
+static DLDataType type_of(unsigned type, bool f64, bool wide)
 {
     int bytes = type == T_BOOL ? 1 : type == T_INDEX ? (wide ? 8 : 4) : f64 ? 8 : 4;
-    char *at = arena_alloc_array(mem, (size_t)n + 1, (size_t)bytes);
-    *dl = (DLDataType){type == T_BOOL ? kDLUInt : type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1};
-    for (int64_t i = 0; i < n; i++) {
-        if (type == T_BOOL)
-            at[i] = from[i] != 0;
-        else if (type == T_INDEX && wide)
-            ((int64_t *)(void *)at)[i] = (int64_t)from[i];
-        else if (type == T_INDEX)
-            ((int32_t *)(void *)at)[i] = (int32_t)from[i];
-        else if (f64)
-            ((double *)(void *)at)[i] = from[i];
-        else
-            ((float *)(void *)at)[i] = (float)from[i];
-    }
-    return at;
+    return (DLDataType){type == T_BOOL ? kDLUInt : type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1};
+}
+
+static void put(char *at, DLDataType t, int64_t i, double x)
+{
+    if (t.code == kDLUInt)
+        at[i] = x != 0;
+    else if (t.code == kDLInt && t.bits == 64)
+        ((int64_t *)(void *)at)[i] = (int64_t)x;
+    else if (t.code == kDLInt)
+        ((int32_t *)(void *)at)[i] = (int32_t)x;
+    else if (t.bits == 64)
+        ((double *)(void *)at)[i] = x;
+    else
+        ((float *)(void *)at)[i] = (float)x;
+}
+
+static double get(const char *at, DLDataType t, int64_t i)
+{
+    if (t.code == kDLUInt)
+        return at[i];
+    if (t.code == kDLInt)
+        return t.bits == 64 ? (double)((const int64_t *)(const void *)at)[i] : ((const int32_t *)(const void *)at)[i];
+    return t.bits == 64 ? ((const double *)(const void *)at)[i] : (double)((const float *)(const void *)at)[i];
+}
+
+/* Rows in another order and with gaps. order: by row of the tensor the row of the data; NULL: the same. */
+typedef struct layout { int64_t rows, width, gap; const int64_t *order; } layout;
+
+static int64_t element_at(const layout *y, int64_t row, int64_t k) { return row * (y->width + y->gap) + k; }
+static int64_t data_row(const layout *y, int64_t row) { return y->order ? y->order[row] : row; }
+
+static layout layout_of(const hard_graph *g, const ir_layer *l, ir_dom rows, int64_t n, const int64_t *order, uint64_t chance)
+{
+    layout y = {.rows = rows_in(l, rows, g)};
+    y.width = y.rows ? n / y.rows : 0;
+    y.gap = rows.i && chance % 7 == 3 ? 2 : 0;
+    y.order = l->domains[rows.i].kind == DOM_EDGES && chance % 5 == 1 ? order : NULL;
+    return y;
 }
 
 static mp_status make_graph(mp_context *ctx, arena *mem, const hard_graph *g, mp_graph **out)
@@ -241,49 +291,73 @@ static bool say(backend *b, const variant *v, int k, const oracle *o, mp_status 
     return !st;
 }
 
-/* Outputs as doubles, from tensors that were filled with another pattern before. */
+static bool bind_inputs(backend *b, variant *v, int k, arena *mem, const oracle *o, const int64_t *order, buf *out)
+{
+    const ir_layer *l = o->layer;
+    for (uint32_t i = 0; i < l->n_inputs; i++) {
+        const ir_node *n = ir_at(l, l->inputs[i].value);
+        const interp_data *in = &o->inputs[i];
+        uint64_t chance = o->at->seed + i;
+        layout y = layout_of(o->at->graph, l, n->dom, in->n, order, chance);
+        DLDataType type = type_of(n->type, v->f64, chance & 1);
+        char *data = arena_alloc_array(mem, (size_t)(y.rows * (y.width + y.gap) + 1), type.bits / 8);
+        for (int64_t row = 0; row < y.rows; row++)
+            for (int64_t e = 0; e < y.width; e++)
+                put(data, type, element_at(&y, row, e), in->at[data_row(&y, row) * y.width + e]);
+        tensor t;
+        describe(&t, l, l->inputs[i].value, n->dom, o->at, y.rows, type, data, y.gap);
+        unsigned flags = (chance % 3 == 0 ? MP_CONST : 0u) | (y.order ? MP_WALK_ORDER : 0u);
+        if (!say(b, v, k, o, mp_bind(v->layer[k], l->inputs[i].name, &t.dl, flags), l->inputs[i].name, out))
+            return false;
+    }
+    return true;
+}
+
+/* Outputs as doubles; their memory holds another pattern before. */
 static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, results *r, buf *out)
 {
     const ir_layer *l = o->layer;
-    const situation *s = o->at;
+    const hard_graph *hg = o->at->graph;
     mp_layer *layer = v->layer[k];
     mp_graph *g = NULL;
-    tensor t;
-    bool fine = say(b, v, k, o, make_graph(b->ctx[k], mem, s->graph, &g), "graph", out);
-    for (uint32_t i = 0; fine && i < l->n_inputs; i++) {
-        const ir_node *n = ir_at(l, l->inputs[i].value);
-        DLDataType type;
-        unsigned flags = (s->seed + i) % 3 == 0 ? MP_CONST : 0;
-        void *data = input_data(mem, n->type, v->f64, (s->seed + i) & 1, o->inputs[i].at, o->inputs[i].n, &type);
-        describe(&t, l, l->inputs[i].value, n->dom, s, rows_in(l, n->dom, s->graph), type, data);
-        fine = say(b, v, k, o, mp_bind(layer, l->inputs[i].name, &t.dl, flags), l->inputs[i].name, out);
-    }
-    r->at = NEW_N(mem, double *, l->n_outputs + 1);
-    r->n = NEW_N(mem, int64_t, l->n_outputs + 1);
+    int64_t *order = NEW_N(mem, int64_t, hg->n_edges + 1);
+    bool fine = say(b, v, k, o, make_graph(b->ctx[k], mem, hg, &g), "graph", out) && say(b, v, k, o, mp_graph_edge_order(g, order), "order", out) &&
+                bind_inputs(b, v, k, mem, o, order, out);
+    layout *y = NEW_N(mem, layout, l->n_outputs + 1);
+    DLTensor *t = NEW_N(mem, DLTensor, l->n_outputs + 1);
+    *r = (results){NEW_N(mem, double *, l->n_outputs + 1), NEW_N(mem, int64_t, l->n_outputs + 1)};
     for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
-        const ir_output *y = &l->outputs[i];
-        const ir_node *n = ir_at(l, y->value);
-        int64_t rows = rows_in(l, y->rows, s->graph), elems = 1;
+        const ir_output *p = &l->outputs[i];
+        const ir_node *n = ir_at(l, p->value);
+        int64_t elems = 1;
         for (uint32_t d = 0; d < n->rank; d++)
-            elems *= oracle_dim(l, n->shape[d], s->sizes);
-        r->n[i] = rows * elems;
+            elems *= oracle_dim(l, n->shape[d], o->at->sizes);
+        uint64_t chance = o->at->seed * 3 + i;
+        y[i] = layout_of(hg, l, p->rows, rows_in(l, p->rows, hg) * elems, order, chance);
+        r->n[i] = y[i].rows * elems;
         r->at[i] = NEW_N(mem, double, r->n[i] + 1);
-        int bytes = n->type == T_BOOL ? 1 : n->type == T_INDEX ? 8 : v->f64 ? 8 : 4;
-        char *data = arena_alloc_array(mem, (size_t)r->n[i] + 1, (size_t)bytes);
-        memset(data, 0xa5, (size_t)(r->n[i] * bytes));
-        describe(&t, l, y->value, y->rows, s, rows,
-                 (DLDataType){n->type == T_BOOL ? kDLUInt : n->type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1}, data);
-        fine = say(b, v, k, o, mp_bind(layer, y->name, &t.dl, 0), y->name, out);
-        r->at[i][r->n[i]] = 0;
-        memcpy(&r->at[i][r->n[i]], &data, sizeof data);         /* past the end: where the elements are until they are read */
+        DLDataType type = type_of(n->type, v->f64, true);
+        size_t room = (size_t)(y[i].rows * (elems + y[i].gap) + 1);
+        void *data = arena_alloc_array(mem, room, type.bits / 8);
+        memset(data, 0xa5, room * (type.bits / 8));
+        tensor own;
+        describe(&own, l, p->value, p->rows, o->at, y[i].rows, type, data, y[i].gap);
+        t[i] = own.dl;
+        if (chance % 4 == 2 && n->type != T_F16 && n->type != T_BF16) {      /* in memory of the layer's */
+            t[i].data = NULL;
+            y[i].gap = 0;
+            y[i].order = NULL;
+        }
+        fine = say(b, v, k, o, mp_bind(layer, p->name, t[i].data ? &own.dl : NULL, y[i].order ? MP_WALK_ORDER : 0), p->name, out);
     }
     fine = fine && say(b, v, k, o, mp_prepare(layer, g), "prepare", out) && say(b, v, k, o, mp_forward(layer, g), "forward", out);
     for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
-        const ir_node *n = ir_at(l, l->outputs[i].value);
-        char *data;
-        memcpy(&data, &r->at[i][r->n[i]], sizeof data);
-        for (int64_t j = 0; j < r->n[i]; j++)
-            r->at[i][j] = n->type == T_BOOL ? data[j] : n->type == T_INDEX ? (double)((int64_t *)(void *)data)[j] : v->f64 ? ((double *)(void *)data)[j] : ((float *)(void *)data)[j];
+        DLTensor at = t[i];
+        if (!at.data)
+            fine = say(b, v, k, o, mp_output(layer, l->outputs[i].name, &at), "output", out);
+        for (int64_t row = 0; fine && row < y[i].rows; row++)
+            for (int64_t e = 0; e < y[i].width; e++)
+                r->at[i][data_row(&y[i], row) * y[i].width + e] = get(at.data, at.dtype, element_at(&y[i], row, e));
     }
     mp_graph_destroy(g);
     return fine;

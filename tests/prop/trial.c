@@ -33,7 +33,7 @@ void trial_choose(trial *t, uint64_t seed)
     t->seed = seed;
     t->graphs[0] = often[r % 8];
     t->graphs[1] = (int)((r >> 8) % HG_HUB);
-    t->graphs[2] = (r >> 20) % 40 == 0 ? HG_HUB : HG_TINY;
+    t->graphs[2] = (r >> 20) % 25 == 0 ? HG_HUB : HG_TINY;
     t->graphs[3] = (int)((r >> 30) % HG_HUB);
     t->n_graphs = 4;
     t->fill = (r >> 40) % 10 < 6 ? FILL_PLAIN : (fill_kind)(1 + (r >> 50) % 3);
