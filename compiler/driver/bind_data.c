@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/file.h"
 #include "runtime/graph_read.h"
@@ -181,16 +182,50 @@ static tensor_type type_of(mp_type t)
     return TENSOR_F32;
 }
 
+static mp_status shape_of(const binder *b, const desc_value *v, const dim_values *dims, int64_t shape[MP_MAX_RANK + 1], int *rank)
+{
+    mp_status st = MP_OK;
+    *rank = 0;
+    if (desc_value_has_rows(v))
+        shape[(*rank)++] = rows_of(b, v);
+    for (uint32_t k = 0; k < v->rank && !st; k++)
+        st = dims_eval(b->ctx, b->desc, v->dims[k], dims, &shape[(*rank)++]);
+    return st;
+}
+
+/* Bytes of a value, as far as its dims are known and few enough to be counted. */
+static double bytes_of(const binder *b, const desc_value *v, const dim_values *dims)
+{
+    int64_t shape[MP_MAX_RANK + 1];
+    int rank;
+    if (shape_of(b, v, dims, shape, &rank) != MP_OK)
+        return 0;
+    double bytes = (double)tensor_type_size(type_of(v->type));
+    for (int k = 0; k < rank; k++)
+        bytes *= (double)shape[k];
+    return bytes;
+}
+
+/* Memory may be promised and not be there: better to say so than to fill arrays until the process is ended. */
+static mp_status check_room(const binder *b, const dim_values *dims)
+{
+    double bytes = 0, room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0; i < b->desc->n_inputs; i++)
+        bytes += bytes_of(b, &b->desc->inputs[i], dims);
+    for (uint32_t i = 0; i < b->desc->n_outputs; i++)
+        bytes += bytes_of(b, &b->desc->outputs[i], dims);
+    if (room <= 0 || bytes <= room)
+        return MP_OK;
+    return error_set(b->ctx, MP_SYSTEM, "out of memory: inputs, params and outputs of %s would take %.3g GB, this machine has %.3g GB",
+                     b->desc->name, bytes / 1e9, room / 1e9);
+}
+
 static mp_status fill(binder *b, uint32_t i, const dim_values *dims)
 {
     const desc_value *v = &b->desc->inputs[i];
     int64_t shape[MP_MAX_RANK + 1], range = 2;
-    int rank = 0;
-    mp_status st = MP_OK;
-    if (desc_value_has_rows(v))
-        shape[rank++] = rows_of(b, v);
-    for (uint32_t k = 0; k < v->rank && !st; k++)
-        st = dims_eval(b->ctx, b->desc, v->dims[k], dims, &shape[rank++]);
+    int rank;
+    mp_status st = shape_of(b, v, dims, shape, &rank);
     if (!st && v->type == MP_INDEX)
         st = dims_eval(b->ctx, b->desc, v->range, dims, &range);
     if (st)
@@ -226,6 +261,8 @@ static mp_status fill_rest(binder *b)
     }
     dim_values_copy(&v, &b->layer->given);
     mp_status st = dims_settle(b->ctx, b->desc, b->layer->shapes, layer_shapes(b->layer, NULL), &v);
+    if (!st)
+        st = check_room(b, &v);
     for (uint32_t i = 0; i < b->desc->n_inputs && !st; i++)
         if (!b->out->arrays[i])
             st = fill(b, i, &v);
