@@ -27,6 +27,7 @@ typedef struct describer {
     VEC(known_symbol) known_symbols;
     VEC(uint32_t) symbol_of;                     /* by known symbol: its number in names */
     idset symbols;                               /* the known ones */
+    uint32_t of_layer;                           /* so many of them, the first, are of the layer's table */
     VEC(const char *) names;
     VEC(desc_check) checks;
     uint32_t first_kernel;
@@ -52,7 +53,9 @@ static uint32_t symbol_number(describer *g, const dim_table *t, dim_sym s)
     if (known != UINT32_MAX)
         return g->symbol_of.at[known];
     str name = dim_symbol_name(t, s);
-    for (uint32_t i = 0; i < g->known_symbols.n; i++) {
+    if (t == g->layer->dims && g->of_layer == g->known_symbols.n)
+        g->of_layer++;
+    for (uint32_t i = t == g->layer->dims ? g->of_layer : 0; i < g->known_symbols.n; i++) {
         known_symbol k = g->known_symbols.at[i];
         if (k.t != t && strcmp(dim_symbol_name(k.t, k.s), name) == 0)
             number = g->symbol_of.at[i];
