@@ -35,7 +35,7 @@ static void folding(void)
     CHECK(folds_to(&b, ir_mul(l, num(&b, 1e30), num(&b, 1e30)), INFINITY));
     CHECK(folds_to(&b, ir_mul(l, num(&b, 0), num(&b, INFINITY)), NAN));
     CHECK(folds_to(&b, ir_where(l, ir_lt(l, num(&b, 1), num(&b, 2)), num(&b, 3), num(&b, 4)), 3));
-    CHECK(folds_to(&b, ir_cast(l, num(&b, 2049), T_F16), 2048));
+    CHECK(ir_at(l, ir_cast(l, num(&b, 2049), T_F16))->op == OP_CAST);       /* there are no numbers of a half type */
     CHECK(folds_to(&b, ir_dimval(l, T_F32, dim_const(b.f.dims, 7)), 7));
     CHECK(ir_same(num(&b, NAN), ir_div(l, num(&b, 0), num(&b, 0))));
     CHECK(ir_same(num(&b, 0), num(&b, -0.0)));
