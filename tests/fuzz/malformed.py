@@ -38,7 +38,7 @@ class Trial:
 
     def __init__(self, options, folder):
         self.options, self.folder, self.runs, self.failures = options, folder, 0, 0
-        reports = "exitcode=99:abort_on_error=0"
+        reports = "exitcode=99:abort_on_error=0:intercept_tls_get_addr=0"
         self.env = dict(os.environ, MPC_CACHE_DIR="", ASAN_OPTIONS=reports + ":allocator_may_return_null=1:detect_leaks=1",
                         UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:exitcode=99", LSAN_OPTIONS="exitcode=99")
 
@@ -194,11 +194,21 @@ def programs(t):
 WORDS = re.compile(rb"\d+\.?\d*|\w+|[^\w\s]|\s+")
 
 
+# Words that can stand for each other: what comes of it often runs.
+ALIKE = [[b"sum", b"max", b"min", b"mean", b"prod", b"std", b"var"], [b"exp", b"tanh", b"relu", b"sigmoid", b"rsqrt", b"log1p", b"abs", b"square", b"silu"],
+         [b"+", b"-", b"*", b"/"], [b"src", b"dst"], [b"0", b"1", b"2", b"0.2", b"3"]]
+
+
 def mutated_program(r, text, other):
     """Words dropped, doubled, exchanged, or taken from another program. Numbers get no longer: rounds stay few."""
     words, spare = WORDS.findall(text), WORDS.findall(other)
-    for _ in range(r.randrange(1, 5)):
-        at, what = r.randrange(len(words)), r.randrange(6)
+    for _ in range(r.choice([1, 1, 1, 2, 4])):
+        at, what = r.randrange(len(words)), r.randrange(9)
+        alike = [(k, sort) for k, w in enumerate(words) for sort in ALIKE if w in sort]
+        if what > 5 and alike:
+            at, sort = r.choice(alike)
+            words[at] = r.choice(sort)
+            continue
         if what == 0 and len(words) > 2:
             del words[at]
         elif what == 1:
@@ -211,7 +221,7 @@ def mutated_program(r, text, other):
         elif what == 4:
             words[at] = r.choice([b"0", b"1", b"-", b"*", b"(", b")", b"[", b"]", b"src.", b"dst.", b"sum", b"max", b"@", b"x", b";", b"None"])
         else:
-            words[at] = r.choice([w for w in spare if w.strip().isalpha()])
+            words[at] = r.choice([w for w in spare if w.strip().isalpha()] or [b"x"])
     return b"".join(words)
 
 
