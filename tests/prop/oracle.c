@@ -278,10 +278,11 @@ bool oracle_is_unsure(arena *mem, const oracle *o)
 int64_t oracle_compare(const oracle *o, uint32_t output, const double *got, int64_t n, double rel, double abs_tol, mismatch *m)
 {
     const interp_array *want = &o->result.outputs[output];
-    double scale = oracle_scale(want), least = 1e-15 * o->greatest;
-    if (scale < least)                          /* nothing but rounding is left of larger numbers */
-        scale = least;
-    double tol = rel * scale > abs_tol ? rel * scale : abs_tol;
+    double scale = oracle_scale(want), tol = rel * scale, least = rel > 0 ? 4e-16 * o->greatest : 0;
+    if (tol < abs_tol)
+        tol = abs_tol;
+    if (tol < least)                            /* nothing but rounding is left of larger numbers */
+        tol = least;
     if (n != want->n) {
         *m = (mismatch){.at = 0, .got = (double)n, .want = (double)want->n, .scale = -1};
         return 0;

@@ -12,9 +12,11 @@
  *     --print           print the program, do nothing else
  *     --file FILE.mp    this program instead of random ones, with more options in a first line "// prop: ..."
  *     -D NAME=VALUE         each of its static arguments
- *     --graph KIND          (graphs.c), --fill N, --data SEED
+ *     --data SEED, --fill N
+ *     --graph KIND      on these kinds of graph (graphs.c)
  *     --keep-going      go on after failures (up to 20)
  *     --no-shrink
+ *     --tell            say what was left out, and why it differed
  *
  * Workers are processes: one that dies is a finding like any other. What fails is made smaller, and printed with
  * the command that repeats it. Exit status 0; 1 when something differs, or too much was left out.
@@ -38,7 +40,7 @@ typedef struct options {
     uint64_t seed, count;
     int jobs, require;
     unsigned what;
-    bool print, keep_going, shrink;
+    bool print, keep_going, shrink, tell;
     const char *file;
     trial given;                        /* of --file */
     const char *self;
@@ -93,6 +95,7 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--fill") && more) o->given.fill = (fill_kind)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--graph") && more) { if (!given_graph(o, argv[++i])) return false; }
         else if (!strcmp(argv[i], "-D") && more) { if (!given_size(o, argv[++i])) return false; }
+        else if (!strcmp(argv[i], "--tell")) o->tell = true;
         else if (!strcmp(argv[i], "--keep-going")) o->keep_going = true;
         else if (!strcmp(argv[i], "--no-shrink")) o->shrink = false;
         else return false;
@@ -111,10 +114,16 @@ static void work(const options *o, board *b, uint64_t first, uint64_t step)
         gen_print(p, &text);
         trial_choose(&t, b->now);
         trial_of_program(&t, p, buf_text(&text));
+        if (o->given.n_graphs) {
+            memcpy(t.graphs, o->given.graphs, sizeof t.graphs);
+            t.n_graphs = o->given.n_graphs;
+        }
         alarm(SECONDS);
         verdict v = trial_run(&t, &c, &out);
         alarm(0);
         b->verdicts[v]++;
+        if (v == V_LEFT_OUT && o->tell)
+            printf("left out, program %llu: %s", (unsigned long long)b->now, buf_text(&out));
         for (int i = 0; i < OP_N; i++)
             b->ops[i] += c.op[i];
         for (int i = 0; i < FEATURES; i++)
@@ -124,10 +133,12 @@ static void work(const options *o, board *b, uint64_t first, uint64_t step)
         if (v > V_LEFT_OUT) {
             snprintf(b->text, sizeof b->text, "%s", buf_text(&out));
             b->failed = (int)v + 1;
+            fflush(stdout);
             _exit(0);
         }
         buf_free(&out);
     }
+    fflush(stdout);
     _exit(0);
 }
 
@@ -229,7 +240,7 @@ int main(int argc, char **argv)
 {
     options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .self = argv[0]};
     if (!parse_options(argc - 1, argv + 1, &o)) {
-        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink]\n");
+        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
         return 2;
     }
     if (o.print) {
