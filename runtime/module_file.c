@@ -76,6 +76,8 @@ static const char *check_head(const file_bytes *f, mp_status *status)
     if (f->size < sizeof head)
         return "its end is missing";
     memcpy(&head, f->data, sizeof head);
+    if (head.e_ident[EI_CLASS] == ELFCLASSNONE || head.e_ident[EI_DATA] == ELFDATANONE || head.e_machine == EM_NONE)
+        return "this is not a shared library";
     if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB ||
         (OUR_MACHINE != EM_NONE && head.e_machine != OUR_MACHINE)) {
         *status = MP_UNSUPPORTED;
