@@ -15,9 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { N_CONTEXTS = 3, MAX_VARIANTS = 8 };
+enum { N_CONTEXTS = 3, MAX_VARIANTS = 8, PAGE = 4096, BOUND = 64 };
 
 typedef struct variant {
     bool f64, open, defines;            /* open: a library, dims unknown; defines: static arguments by -D */
@@ -36,7 +37,25 @@ struct backend {
     const char *defines[16]; int n_defines;
     ir_layer *f32;                      /* the program with f32 as its reals */
     int n_graphs;                       /* compared so far */
+    struct bound { struct bound *next; void *at; size_t bytes; } *bounded;
 };
+
+/* ---- memory between pages that may not be touched --------------------------------------------------------------- */
+
+/* Ends where such a page begins, as far as the alignment allows. What layers may read, or write, is inside. */
+static void *bounded(backend *b, arena *mem, size_t bytes, size_t align)
+{
+    size_t pages = (bytes + PAGE - 1) / PAGE * PAGE;
+    if (b->t->seed % 3 == 0 || pages > BOUND * PAGE)
+        return arena_alloc_array(mem, bytes + 1, 1);
+    char *at = mmap(NULL, pages + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED || mprotect(at + PAGE, pages, PROT_READ | PROT_WRITE))
+        return arena_alloc_array(mem, bytes + 1, 1);
+    struct bound *h = NEW(b->mem, struct bound);
+    *h = (struct bound){b->bounded, at, pages + 2 * PAGE};
+    b->bounded = h;
+    return at + PAGE + (pages - bytes) / align * align;
+}
 
 /* ---- contexts ---- */
 
@@ -174,6 +193,8 @@ void backend_free(backend *b)
         mp_context_destroy(b->ctx[k]);
     empty_folder(b->folder);
     rmdir(b->folder);
+    for (struct bound *h = b->bounded; h; h = h->next)
+        munmap(h->at, h->bytes);
     arena_free(b->mem);
 }
 
@@ -300,7 +321,8 @@ static bool bind_inputs(backend *b, variant *v, int k, arena *mem, const oracle 
         uint64_t chance = o->at->seed + i;
         layout y = layout_of(o->at->graph, l, n->dom, in->n, order, chance);
         DLDataType type = type_of(n->type, v->f64, chance & 1);
-        char *data = arena_alloc_array(mem, (size_t)(y.rows * (y.width + y.gap) + 1), type.bits / 8);
+        int64_t room = y.rows * (y.width + y.gap) - (y.rows ? y.gap : 0);
+        char *data = bounded(b, mem, (size_t)room * (type.bits / 8), type.bits / 8);
         for (int64_t row = 0; row < y.rows; row++)
             for (int64_t e = 0; e < y.width; e++)
                 put(data, type, element_at(&y, row, e), in->at[data_row(&y, row) * y.width + e]);
@@ -337,8 +359,8 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
         r->n[i] = y[i].rows * elems;
         r->at[i] = NEW_N(mem, double, r->n[i] + 1);
         DLDataType type = type_of(n->type, v->f64, true);
-        size_t room = (size_t)(y[i].rows * (elems + y[i].gap) + 1);
-        void *data = arena_alloc_array(mem, room, type.bits / 8);
+        size_t room = (size_t)(y[i].rows * (elems + y[i].gap) - (y[i].rows ? y[i].gap : 0));
+        void *data = bounded(b, mem, room * (type.bits / 8), type.bits / 8);
         memset(data, 0xa5, room * (type.bits / 8));
         tensor own;
         describe(&own, l, p->value, p->rows, o->at, y[i].rows, type, data, y[i].gap);
