@@ -224,6 +224,8 @@ static int run_file(options *o)
         newline[1] = 0;
     if (!first || !options_of_text(first, o)) {
         fprintf(stderr, "%s: options in the first line\n", o->file);
+        buf_free(&text);
+        free(first);
         return 2;
     }
     trial t = o->given;
@@ -233,6 +235,9 @@ static int run_file(options *o)
         t.graphs[t.n_graphs++] = HG_TINY;
     verdict v = trial_run(&t, NULL, &out);
     printf("%s%s\n", buf_text(&out), verdict_name[v]);
+    buf_free(&out);
+    buf_free(&text);
+    free(first);
     return v > V_LEFT_OUT;
 }
 
@@ -248,10 +253,16 @@ int main(int argc, char **argv)
         buf text = buf_make(NULL);
         gen_print(gen_program(mem, o.seed), &text);
         fputs(buf_text(&text), stdout);
+        buf_free(&text);
+        arena_free(mem);
         return 0;
     }
-    if (o.file)
-        return run_file(&o);
+    if (o.file) {
+        int status = run_file(&o);
+        for (int i = 0; i < o.given.sizes.n; i++)
+            free((char *)(uintptr_t)o.given.sizes.at[i].name);
+        return status;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     board *boards = mmap(NULL, sizeof *boards * MAX_JOBS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pids[MAX_JOBS];
