@@ -89,6 +89,17 @@ static kval of_vector(LLVMValueRef v)
     return (kval){.is_int = true, .vec = true, .v = v, .align = 1};
 }
 
+/* Offsets of rows that no memory can hold may overflow: such code is emitted and never run. */
+static int64_t plus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t times(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+
 /* a + s * b by lane, for s of 1 or -1; NULL where no lane differs. */
 static const int64_t *add_lanes(kgen *g, const int64_t *a, const int64_t *b, int64_t s)
 {
@@ -97,7 +108,7 @@ static const int64_t *add_lanes(kgen *g, const int64_t *a, const int64_t *b, int
     int64_t *r = NEW_N(g->mem, int64_t, g->lanes);
     bool varies = false;
     for (int l = 0; l < g->lanes; l++) {
-        r[l] = (a ? a[l] : 0) + s * b[l];
+        r[l] = plus(a ? a[l] : 0, times(s, b[l]));
         varies |= r[l] != 0;
     }
     return varies ? r : NULL;
@@ -107,7 +118,7 @@ kval kg_iadd(kgen *g, kval a, kval b)
 {
     if (a.vec || b.vec)
         return of_vector(emit_add(g->e, kg_intn(g, a), kg_intn(g, b)));
-    kval r = {.is_int = true, .add = a.add + b.add, .lane = add_lanes(g, a.lane, b.lane, 1)};
+    kval r = {.is_int = true, .add = plus(a.add, b.add), .lane = add_lanes(g, a.lane, b.lane, 1)};
     r.v = !a.v ? b.v : !b.v ? a.v : LLVMBuildNSWAdd(g->e->b, a.v, b.v, "");
     r.align = gcd(a.align, b.align);
     return r;
@@ -117,7 +128,7 @@ kval kg_isub(kgen *g, kval a, kval b)
 {
     if (a.vec || b.vec)
         return of_vector(emit_sub(g->e, kg_intn(g, a), kg_intn(g, b)));
-    kval r = {.is_int = true, .add = a.add - b.add, .lane = add_lanes(g, a.lane, b.lane, -1)};
+    kval r = {.is_int = true, .add = plus(a.add, times(-1, b.add)), .lane = add_lanes(g, a.lane, b.lane, -1)};
     r.v = !b.v ? a.v : LLVMBuildNSWSub(g->e->b, a.v ? a.v : emit_i64(g->e, 0), b.v, "");
     r.align = gcd(a.align, b.align);
     return r;
@@ -129,13 +140,15 @@ static kval scale(kgen *g, kval a, int64_t by)
         return kg_const(0);
     if (by == 1)
         return a;
-    kval r = {.is_int = true, .add = a.add * by, .align = a.align * by};
+    kval r = {.is_int = true, .add = times(a.add, by)};
+    if (__builtin_mul_overflow(a.align, by, &r.align))
+        r.align = 1;
     if (a.v)
         r.v = LLVMBuildNSWMul(g->e->b, a.v, emit_i64(g->e, by), "");
     if (a.lane) {
         int64_t *lane = NEW_N(g->mem, int64_t, g->lanes);
         for (int l = 0; l < g->lanes; l++)
-            lane[l] = a.lane[l] * by;
+            lane[l] = times(a.lane[l], by);
         r.lane = lane;
     }
     return r;
@@ -160,7 +173,7 @@ static bool split(kgen *g, kval a, int64_t b, bool mod, kval *out)
 {
     int64_t most = 0, least = INT64_MAX, q[KG_LANES];
     for (int l = 0; l < g->lanes; l++) {
-        q[l] = a.add + (a.lane ? a.lane[l] : 0);
+        q[l] = plus(a.add, a.lane ? a.lane[l] : 0);
         most = q[l] > most ? q[l] : most;
         least = q[l] < least ? q[l] : least;
     }
