@@ -57,7 +57,7 @@ static void prefetch(kgen *g, const knode *n, LLVMValueRef member)
         int64_t size = (int64_t)elem_size(kg_elem(g->p->buffers[f->buffer].type));
         LLVMValueRef p = kg_row_ptr(g, f->buffer, f->row_at);
         if (f->elems.is_const) {
-            for (int64_t at = 0; at < f->elems.value * size && at < PREFETCH_LINES * LINE_BYTES;
+            for (int64_t at = 0; at / size < f->elems.value && at < PREFETCH_LINES * LINE_BYTES;
                  at += LINE_BYTES)
                 emit_prefetch(g->e, emit_ptr_bytes(g->e, p, at), false, 3);
         } else {
