@@ -154,7 +154,8 @@ static LLVMValueRef zeros(kgen *g)
 static LLVMValueRef element(kgen *g, const access *m, kval offset, int64_t add)
 {
     LLVMValueRef p = offset.v ? emit_ptr(g->e, m->t, m->base, offset.v) : m->base;
-    return emit_ptr_bytes(g->e, p, (offset.add + add) * (int64_t)elem_size(m->t));
+    uint64_t at = (uint64_t)offset.add + (uint64_t)add;     /* wraps as offsets do */
+    return emit_ptr_bytes(g->e, p, (int64_t)(at * (uint64_t)elem_size(m->t)));
 }
 
 static LLVMValueRef valid_or_zeros(kgen *g, const access *m, LLVMValueRef p)
