@@ -195,7 +195,9 @@ LLVMTargetMachineRef cpu_target_machine(const cpu_target *t, int level, char *er
         LLVMDisposeMessage(message);
         return NULL;
     }
-    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+    /* Never None: its quick selection of instructions (LLVM 19, x86) makes a choice between 0 and a loaded f64 read 16
+     * bytes, and these may lie behind the end of an array. */
+    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelLess, LLVMCodeGenLevelLess,
                                                  LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
     LLVMCodeGenOptLevel opt = levels[level < 0 ? 0 : level > 3 ? 3 : level];
     LLVMTargetMachineRef tm = LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, opt,
