@@ -189,7 +189,7 @@ static gsym *relation(gen *g, gdom dom, int r, bool none)
 
 static void rgcn(gen *g)
 {
-    int d = small(g, 8), o = small(g, 17), r = small(g, 8), how = g_below(g, 5);
+    int d = small(g, 8), o = small(g, 17), r = small(g, 8), how = g_below(g, 6);
     gsym *x = node_feature(g, s1(d)), *rel = relation(g, G_EDGE, r, true);
     gx *w = here(g, g_weight(g, 3, r, d, o)), *self = say(g, s1(o), "$0 @ $1", 2, here(g, x), here(g, g_weight(g, 2, d, o)));
     if (how == 0) {
@@ -203,6 +203,9 @@ static void rgcn(gen *g)
         gsym *s = g_define(g, G_EDGE, "s", say(g, s0(), "leaky_relu(dot($0 @ $1[$2], $3[$2]) + dot($4, $3[$2]), 0.2)", 5, dst(g, x), w, here(g, rel), q, here(g, v)));
         gsym *f = g_message(g, "msg", say(g, s1(o), g_chance(g, 80) ? "softmax($0) * $1" : "softmax($0, per = $2) * $1", 3, here(g, s), here(g, v), here(g, rel)));
         out(g, G_NODE, say(g, s1(o), "sum($0)", 1, here(g, f)));
+    } else if (how == 5) {                      /* relations weighed by each node */
+        gsym *b = node_feature(g, s1(r));
+        out(g, G_NODE, say(g, s1(d), arena_printf(g->mem, "einsum(\"r,ri->i\", tanh($0), %s($1, per = $2))", any_kind(g)), 3, here(g, b), src(g, x), here(g, rel)));
     } else if (how == 3) {
         gsym *type = relation(g, G_NODE, r, false), *k = g_define(g, G_NODE, "k", say(g, s1(o), "$0 @ $1[$2]", 3, here(g, x), w, here(g, type)));
         gsym *f = g_message(g, "msg", weighted(g, src(g, k)));
