@@ -236,7 +236,7 @@ static LLVMValueRef load_lanes(kgen *g, access m, kval offset)
             mask = NULL;
         return load(g, &m, g->lanes, element(g, &m, offset, 0), mask);
     }
-    if (offset.lane && !chosen) {
+    if (offset.lane && !chosen && (!g->tail || LLVMIsConstant(g->tail))) {      /* else how many lanes count is not known */
         LLVMValueRef v = spread(g, &m, offset);
         if (v)
             return v;
