@@ -61,11 +61,11 @@ static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     ir_val x = n->op == OP_COUNT ? ir_count(l, (ir_type)n->type, pairs)
              : n->op == OP_AGG_SOFTSUM ? ir_softsum(l, args[0], args[1], pairs)
              : ir_agg(l, (ir_op)n->op, args[0], pairs);
-    if (n->op == OP_AGG_PROD || n->op == OP_AGG_ALL) {   /* over nothing these are 1: only differences from it are spread */
-        ir_val one = ir_like(l, x, 1);
-        if (n->op == OP_AGG_ALL)
-            return ir_not(l, ir_rows(l, ir_spread(l, ir_not(l, x), pairs)));
-        return ir_add(l, ir_rows(l, ir_spread(l, ir_sub(l, x, one), pairs)), one);
+    if (n->op == OP_AGG_ALL)                             /* over nothing it is true: what is not so is spread */
+        return ir_not(l, ir_rows(l, ir_spread(l, ir_not(l, x), pairs)));
+    if (n->op == OP_AGG_PROD) {                          /* over nothing it is 1 */
+        ir_val members = ir_rows(l, ir_spread(l, ir_count(l, (ir_type)n->type, pairs), pairs));
+        return ir_where(l, ir_lt(l, ir_like(l, members, 0), members), ir_rows(l, ir_spread(l, x, pairs)), ir_like(l, x, 1));
     }
     return ir_rows(l, ir_spread(l, x, pairs));
 }
