@@ -222,10 +222,10 @@ double oracle_scale(const interp_array *a)
     return scale;
 }
 
-double *oracle_f32_error(arena *mem, const oracle *o)
+double *oracle_f32_error(arena *mem, const oracle *o, int runs)
 {
     double *error = NEW_N(mem, double, o->layer->n_outputs + 1);
-    for (uint64_t round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < (uint64_t)runs; round++) {
         arena_mark mark = arena_get_mark(mem);
         const interp_data *in = round ? perturbed(mem, o, round, 1e-6) : o->inputs;
         interp_result exact = {0}, rough = {0};

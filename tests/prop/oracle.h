@@ -49,9 +49,10 @@ typedef struct oracle {
 bool oracle_run(arena *mem, oracle *o, const ir_layer *l, const situation *s);
 void oracle_free(oracle *o);
 
-/* By output the greatest |rounded - exact|, of runs in which every result is rounded to f32; in mem. The layer is one
- * whose reals are f32. An infinite error: the rounded run left the finite numbers. */
-double *oracle_f32_error(arena *mem, const oracle *o);
+/* By output the greatest |rounded - exact| of runs in which every result is rounded to f32, at the inputs and at others
+ * beside them (one number may be rounded well by chance); in mem. The layer is one whose reals are f32. An infinite
+ * error: the rounded run left the finite numbers. */
+double *oracle_f32_error(arena *mem, const oracle *o, int runs);
 
 /* Does the result itself move too much? */
 bool oracle_is_unsure(arena *mem, const oracle *o);
