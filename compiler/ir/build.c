@@ -78,6 +78,8 @@ void ir_check_value(const ir_layer *l, ir_op op, ir_val v)
         ir_bug(l, "%s: operand %%%u is no value of the layer", op_text(op), v.i);
     if (l->nodes[v.i].type == T_MAP)
         ir_bug(l, "%s: operand %%%u is a map", op_text(op), v.i);
+    if (ir_is_sequence(l, v) && op != OP_RECALL && op != OP_N)
+        ir_bug(l, "%s: operand %%%u is a sequence", op_text(op), v.i);
 }
 
 void ir_check_map(const ir_layer *l, ir_op op, ir_val along)
@@ -146,7 +148,7 @@ static uint64_t node_hash(const ir_node *n)
         h = hash_combine(h, n->args[k].i);
     for (uint32_t k = 0; k < n->rank; k++)
         h = hash_combine(h, n->shape[k].i);
-    return hash_combine(hash_combine(h, n->range.i), hash_bytes(&n->u, sizeof n->u));
+    return hash_combine(hash_combine(h, n->range.i | (uint64_t)n->slots.i << 32), hash_bytes(&n->u, sizeof n->u));
 }
 
 typedef struct { const ir_layer *l; const ir_node *n; } sought;
@@ -156,7 +158,7 @@ static bool node_same(const void *ud, uint32_t id)
     const sought *s = ud;
     const ir_node *a = s->n, *b = &s->l->nodes[id];
     return a->op == b->op && a->type == b->type && a->rank == b->rank && a->none == b->none && a->dom.i == b->dom.i &&
-           a->nargs == b->nargs && a->range.i == b->range.i &&
+           a->nargs == b->nargs && a->range.i == b->range.i && a->slots.i == b->slots.i &&
            (a->nargs == 0 || memcmp(a->args, b->args, a->nargs * sizeof *a->args) == 0) &&
            memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0 && memcmp(&a->u, &b->u, sizeof a->u) == 0;
 }
@@ -305,7 +307,8 @@ void ir_need_add(ir_layer *l, ir_need_kind kind, str name, span where)
     l->needs[l->n_needs++] = (ir_need){.kind = kind, .name = name, .where = where};
 }
 
-ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param)
+static ir_val input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param,
+                        dim slots)
 {
     if (type == T_MAP || (type == T_INDEX) != dim_ok(range) || dom.i >= l->n_domains || (param && dom.i))
         ir_bug(l, "input: neither type, range nor domain fit");
@@ -314,6 +317,7 @@ ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_sh
     n.dom = dom;
     n.range = range;
     n.none = none;
+    n.slots = slots;
     n.u.input = l->n_inputs;
     n.name = name;
     ir_set_shape(&n, shape);
@@ -321,6 +325,18 @@ ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_sh
     IR_GROW(l, l->inputs, l->n_inputs, l->builder->cap_inputs);
     l->inputs[l->n_inputs++] = (ir_input){.name = name, .value = v, .param = param, .where = l->builder->where};
     return v;
+}
+
+ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param)
+{
+    return input_add(l, name, dom, type, shape, range, none, param, (dim){0});
+}
+
+ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, dim slots)
+{
+    if (!dim_ok(slots))
+        ir_bug(l, "input: a sequence of no length");
+    return input_add(l, name, dom, type, shape, range, none, false, slots);
 }
 
 ir_input *ir_input_of(const ir_layer *l, ir_val v)
@@ -449,7 +465,8 @@ bool ir_kind_same(const ir_layer *l, ir_val a, ir_val b)
     const ir_node *x = ir_at(l, a), *y = ir_at(l, b);
     ir_shape s = ir_shape_of(l, a), t = ir_shape_of(l, b);
     return x->type == y->type && x->dom.i == y->dom.i && ir_shape_same(l, &s, &t) &&
-           (x->type != T_INDEX || dim_equal(l->dims, x->range, y->range));
+           (x->type != T_INDEX || dim_equal(l->dims, x->range, y->range)) && dim_ok(x->slots) == dim_ok(y->slots) &&
+           (!dim_ok(x->slots) || dim_equal(l->dims, x->slots, y->slots));
 }
 
 bool ir_shape_broadcast(const ir_layer *l, const ir_shape *a, const ir_shape *b, ir_shape *out)

@@ -160,6 +160,17 @@ void ir_loop_next(ir_layer *l, uint32_t loop, uint32_t k, ir_val next);      /* 
 void ir_loop_until(ir_layer *l, uint32_t loop, ir_val tol); /* a floating scalar of the unit domain, known outside */
 void ir_loop_end(ir_layer *l, uint32_t loop);
 ir_val ir_loop_final(ir_layer *l, uint32_t loop, uint32_t k);
+
+/* Sequences (docs/derivatives.md, "Loops"). A loop with a count takes so many steps: an f64 scalar of the unit domain,
+ * known outside, such as ir_loop_steps of another loop. A sequence is read by ir_recall alone; an entry is of the kind
+ * of the value recorded. `back` counts from the last step: of a loop without `until`. */
+void ir_loop_count(ir_layer *l, uint32_t loop, ir_val count);
+ir_val ir_loop_steps(ir_layer *l, uint32_t loop);           /* after the loop's end */
+ir_val ir_loop_step_back(ir_layer *l, uint32_t loop);       /* n - 1 - step in a loop of n steps */
+ir_val ir_record(ir_layer *l, uint32_t loop, ir_val v);     /* after the loop's end; v known in it */
+ir_val ir_recall(ir_layer *l, uint32_t loop, ir_val sequence, bool back);
+/* An input that is a sequence: `slots` entries at most, of this kind. */
+ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, dim slots);
 uint32_t ir_region_parent(const ir_layer *l, uint32_t region);
 bool ir_region_within(const ir_layer *l, uint32_t inner, uint32_t outer);    /* inner is outer or stands in it */
 
@@ -176,8 +187,8 @@ bool ir_is_uniform(const ir_layer *l, ir_val v, double *value);      /* a consta
 ir_dom ir_cod(const ir_layer *l, ir_val along);
 
 /* The value with the operation, type and attributes of `like` (of this layer or another with the same dims)
- * on other operands, through the constructors. `dom` is like's domain in this layer. Not for input, realarg,
- * state, step and final: those name tables of their layer. */
+ * on other operands, through the constructors. `dom` is like's domain in this layer. Not for input, realarg
+ * and what is of class LOOP: those name tables of their layer. */
 ir_val ir_remake(ir_layer *l, const ir_node *like, ir_dom dom, const ir_val *args, uint32_t n);
 
 #endif

@@ -46,16 +46,22 @@ ir_val ir_loop_state(ir_layer *l, uint32_t loop, uint32_t k, str name, ir_val in
     return s->state;
 }
 
-ir_val ir_loop_step(ir_layer *l, uint32_t loop)
+static ir_val step_value(ir_layer *l, uint32_t loop, bool back)
 {
     const ir_loop *p = loop_at(l, loop);
+    if (back && ir_is(p->tol))
+        ir_bug(l, "loop %u: its last step is not known before it", loop);
     ir_node n = ir_blank(OP_STEP);
     n.type = T_INDEX;
     n.range = p->limit;
     n.region = p->region;
     n.u.loop.loop = loop;
+    n.u.loop.state = back;
     return ir_intern(l, &n, NULL, 0);
 }
+
+ir_val ir_loop_step(ir_layer *l, uint32_t loop) { return step_value(l, loop, false); }
+ir_val ir_loop_step_back(ir_layer *l, uint32_t loop) { return step_value(l, loop, true); }
 
 void ir_loop_next(ir_layer *l, uint32_t loop, uint32_t k, ir_val next)
 {
@@ -79,7 +85,15 @@ void ir_loop_until(ir_layer *l, uint32_t loop, ir_val tol)
     l->loops[loop].tol = tol;
 }
 
-/* What a value is made from: operands, and for a final all of its loop. */
+void ir_loop_count(ir_layer *l, uint32_t loop, ir_val count)
+{
+    ir_check_scalar(l, OP_STEPS, count);
+    if (ir_at(l, count)->type != T_F64 || !ir_region_within(l, loop_at(l, loop)->parent, ir_at(l, count)->region))
+        ir_bug(l, "loop %u: %%%u is no number of steps known outside", loop, count.i);
+    l->loops[loop].count = count;
+}
+
+/* What a value is made from: operands, and of what a loop leaves behind (finals, steps, records) all of the loop. */
 static bool visit(uint8_t *seen, ir_val v, ir_val *stack, uint32_t *n)
 {
     if (!v.i || seen[v.i])
@@ -89,6 +103,16 @@ static bool visit(uint8_t *seen, ir_val v, ir_val *stack, uint32_t *n)
     return true;
 }
 
+static void visit_loop(const ir_loop *p, uint8_t *seen, ir_val *stack, uint32_t *n)
+{
+    for (uint32_t k = 0; k < p->nstates; k++) {
+        visit(seen, p->states[k].init, stack, n);
+        visit(seen, p->states[k].next, stack, n);
+    }
+    visit(seen, p->tol, stack, n);
+    visit(seen, p->count, stack, n);
+}
+
 /* The innermost region of what the loop reads from outside of itself. */
 static uint32_t region_read(ir_layer *l, uint32_t loop)
 {
@@ -96,11 +120,7 @@ static uint32_t region_read(ir_layer *l, uint32_t loop)
     uint8_t *seen = NEW_N(l->mem, uint8_t, l->n_nodes);
     ir_val *stack = NEW_N(l->mem, ir_val, l->n_nodes);
     uint32_t n = 0, region = 0, own = l->loops[loop].region;
-    for (uint32_t k = 0; k < l->loops[loop].nstates; k++) {
-        visit(seen, l->loops[loop].states[k].init, stack, &n);
-        visit(seen, l->loops[loop].states[k].next, stack, &n);
-    }
-    visit(seen, l->loops[loop].tol, stack, &n);
+    visit_loop(&l->loops[loop], seen, stack, &n);
     while (n) {
         const ir_node *x = ir_at(l, stack[--n]);
         if (!ir_region_within(l, x->region, own)) {
@@ -109,14 +129,8 @@ static uint32_t region_read(ir_layer *l, uint32_t loop)
         }
         for (uint32_t k = 0; k < x->nargs; k++)
             visit(seen, x->args[k], stack, &n);
-        if (x->op != OP_FINAL)
-            continue;
-        const ir_loop *below = &l->loops[x->u.loop.loop];
-        for (uint32_t k = 0; k < below->nstates; k++) {
-            visit(seen, below->states[k].init, stack, &n);
-            visit(seen, below->states[k].next, stack, &n);
-        }
-        visit(seen, below->tol, stack, &n);
+        if (ir_leaves_loop((ir_op)x->op))
+            visit_loop(&l->loops[x->u.loop.loop], seen, stack, &n);
     }
     arena_release(l->mem, m);
     return region;
@@ -140,6 +154,51 @@ ir_val ir_loop_final(ir_layer *l, uint32_t loop, uint32_t k)
     n.u.loop.state = k;
     n.name = s->name;
     return ir_intern(l, &n, NULL, 0);
+}
+
+/* ---- sequences ---- */
+
+ir_val ir_loop_steps(ir_layer *l, uint32_t loop)
+{
+    const ir_loop *p = loop_at(l, loop);
+    if (ir_is(p->count))
+        return p->count;
+    if (!ir_is(p->tol))
+        return ir_dimval(l, T_F64, p->limit);
+    ir_node n = ir_blank(OP_STEPS);
+    n.type = T_F64;
+    n.region = p->parent;
+    n.u.loop.loop = loop;
+    return ir_intern(l, &n, NULL, 0);
+}
+
+ir_val ir_record(ir_layer *l, uint32_t loop, ir_val v)
+{
+    const ir_loop *p = loop_at(l, loop);
+    ir_check_value(l, OP_RECORD, v);
+    if (!ir_region_within(l, p->region, ir_at(l, v)->region))
+        ir_bug(l, "record: %%%u is not known in the steps of loop %u", v.i, loop);
+    ir_node n = ir_blank_like(l, OP_RECORD, v);
+    n.slots = p->limit;
+    n.region = p->parent;
+    n.u.loop.loop = loop;
+    return ir_intern(l, &n, &v, 1);
+}
+
+ir_val ir_recall(ir_layer *l, uint32_t loop, ir_val sequence, bool back)
+{
+    const ir_loop *p = loop_at(l, loop);
+    ir_check_value(l, OP_RECALL, sequence);
+    const ir_node *s = ir_at(l, sequence);
+    if (!dim_ok(s->slots) || !ir_region_within(l, p->parent, s->region) || (back && ir_is(p->tol)))
+        ir_bug(l, "recall: %%%u is no sequence known around loop %u", sequence.i, loop);
+    if (s->op == OP_RECORD && !ir_region_within(l, ir_at(l, s->args[0])->region, l->loops[s->u.loop.loop].region))
+        return s->args[0];                      /* the same in all steps */
+    ir_node n = ir_blank_like(l, OP_RECALL, sequence);
+    n.region = p->region;
+    n.u.loop.loop = loop;
+    n.u.loop.state = back;
+    return ir_intern(l, &n, &sequence, 1);
 }
 
 ir_val ir_step_key(ir_layer *l, uint32_t region)
@@ -225,7 +284,8 @@ ir_val ir_remake(ir_layer *l, const ir_node *like, ir_dom dom, const ir_val *arg
     case OP_MAP_PAIR: return ir_map_pair(l, args[0], args[1]);
     case OP_MAP_FIRST: return ir_map_first(l, args[0]);
     case OP_MAP_SECOND: return ir_map_second(l, args[0]);
-    case OP_INPUT: case OP_REALARG: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_N:
+    case OP_INPUT: case OP_REALARG: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_STEPS: case OP_RECORD: case OP_RECALL:
+    case OP_N:
         break;
     }
     ir_bug(l, "%s cannot be made again", op < OP_N ? ir_ops[op].text : "?");

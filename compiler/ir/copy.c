@@ -1,5 +1,6 @@
 /* Liveness, order and rebuilding. Loops are the only places where a value is read before it is made (the
- * next value of a state): so a state depends on its init alone, and a final on everything of its loop. */
+ * next value of a state): so a state depends on its init alone, and what a loop leaves behind (finals, steps, records)
+ * on everything of the loop. */
 #include "compiler/ir/copy.h"
 #include "compiler/support/vec.h"
 
@@ -30,8 +31,16 @@ static void want_state(const ir_layer *l, ir_live *live, values *work, arena *me
         return;
     live->loop[loop] = 1;
     want(live, work, mem, p->tol);
+    want(live, work, mem, p->count);
     for (uint32_t j = 0; ir_is(p->tol) && j < p->nstates; j++)      /* all states decide when it stops */
         want_state(l, live, work, mem, loop, j);
+}
+
+/* A loop that runs has a state, even if only its steps are recorded. */
+static void want_loop(const ir_layer *l, ir_live *live, values *work, arena *mem, uint32_t loop)
+{
+    if (!live->loop[loop])
+        want_state(l, live, work, mem, loop, 0);
 }
 
 static void mark_live(const ir_layer *l, ir_live *live, arena *mem)
@@ -48,6 +57,8 @@ static void mark_live(const ir_layer *l, ir_live *live, arena *mem)
         want(live, &work, mem, l->domains[n->dom.i].map);
         if (n->op == OP_STATE || n->op == OP_FINAL)
             want_state(l, live, &work, mem, n->u.loop.loop, n->u.loop.state);
+        else if (ir_ops[n->op].cls == CLS_LOOP)
+            want_loop(l, live, &work, mem, n->u.loop.loop);
     }
 }
 
@@ -68,15 +79,19 @@ static bool needed(const ir_layer *l, const ir_live *live, ir_val v, uint32_t k,
         return true;
     }
     k--;
-    const ir_loop *p = n->op == OP_STATE || n->op == OP_FINAL ? &l->loops[n->u.loop.loop] : NULL;
+    const ir_loop *p = ir_ops[n->op].cls == CLS_LOOP ? &l->loops[n->u.loop.loop] : NULL;
     if (n->op == OP_STATE && k == 0) {
         *out = p->states[n->u.loop.state].init;
         return true;
     }
-    if (n->op != OP_FINAL || k > 2 * p->nstates)
+    if ((n->op == OP_STEP || n->op == OP_RECALL) && k == 0) {
+        *out = p->count;
+        return true;
+    }
+    if (!ir_leaves_loop((ir_op)n->op) || k > 2 * p->nstates + 1)
         return false;
-    if (k == 2 * p->nstates)
-        *out = p->tol;
+    if (k >= 2 * p->nstates)
+        *out = k == 2 * p->nstates ? p->tol : p->count;
     else if (live->state[n->u.loop.loop][k / 2])
         *out = k % 2 ? p->states[k / 2].next : p->states[k / 2].init;
     return true;
@@ -130,8 +145,10 @@ uint32_t *ir_uses(const ir_layer *l, const ir_live *live, arena *mem)
             uses[l->loops[i].states[k].init.i]++;
             uses[l->loops[i].states[k].next.i]++;
         }
-        if (live->loop[i])
+        if (live->loop[i]) {
             uses[l->loops[i].tol.i]++;
+            uses[l->loops[i].count.i]++;
+        }
     }
     for (uint32_t i = 0; i < l->n_outputs; i++)
         uses[l->outputs[i].value.i]++;
@@ -198,7 +215,8 @@ static ir_val copy_state(ir_copier *c, uint32_t loop, uint32_t k)
     return ir_is(made) ? made : ir_loop_state(c->to, to, at, s->name, fitted(c, s->init));
 }
 
-static ir_val copy_final(ir_copier *c, uint32_t loop, uint32_t k)
+/* The loop in the new layer with all that is in it. */
+static uint32_t copy_ended(ir_copier *c, uint32_t loop)
 {
     const ir_loop *p = &c->from->loops[loop];
     uint32_t to = copy_loop(c, loop);
@@ -212,9 +230,19 @@ static ir_val copy_final(ir_copier *c, uint32_t loop, uint32_t k)
         }
         if (ir_is(p->tol))
             ir_loop_until(c->to, to, c->memo[p->tol.i]);
+        if (ir_is(p->count))
+            ir_loop_count(c->to, to, c->memo[p->count.i]);
         ir_loop_end(c->to, to);
     }
-    return ir_loop_final(c->to, to, copy_state_index(c, loop, k));
+    return to;
+}
+
+static ir_val copy_left(ir_copier *c, const ir_node *n, const ir_val *args)
+{
+    uint32_t loop = n->u.loop.loop, to = copy_ended(c, loop);
+    if (n->op == OP_FINAL)
+        return ir_loop_final(c->to, to, copy_state_index(c, loop, n->u.loop.state));
+    return n->op == OP_STEPS ? ir_loop_steps(c->to, to) : ir_record(c->to, to, args[0]);
 }
 
 static ir_val copy_value(ir_copier *c, ir_val old, const ir_val *args)
@@ -223,14 +251,16 @@ static ir_val copy_value(ir_copier *c, ir_val old, const ir_val *args)
     if (n->op == OP_STATE)
         return copy_state(c, n->u.loop.loop, n->u.loop.state);
     if (n->op == OP_STEP)
-        return ir_loop_step(c->to, copy_loop(c, n->u.loop.loop));
+        return (n->u.loop.state ? ir_loop_step_back : ir_loop_step)(c->to, copy_loop(c, n->u.loop.loop));
     if (c->rewrite) {
         ir_val v = c->rewrite(c->ud, c, old, args);
         if (ir_is(v))
             return v;
     }
-    if (n->op == OP_FINAL)
-        return copy_final(c, n->u.loop.loop, n->u.loop.state);
+    if (ir_leaves_loop((ir_op)n->op))
+        return copy_left(c, n, args);
+    if (n->op == OP_RECALL)
+        return ir_recall(c->to, copy_loop(c, n->u.loop.loop), args[0], n->u.loop.state);
     if (n->op == OP_INPUT)
         return c->to->inputs[n->u.input].value;
     if (n->op == OP_REALARG)
@@ -252,7 +282,9 @@ static void copy_interface(ir_copier *c)
         const ir_node *n = ir_at(l, in->value);
         ir_shape s = ir_shape_of(l, in->value);
         ir_set_where(c->to, in->where);
-        ir_val v = ir_input_add(c->to, in->name, ir_copy_dom(c, n->dom), (ir_type)n->type, &s, n->range, n->none, in->param);
+        ir_dom dom = ir_copy_dom(c, n->dom);
+        ir_val v = dim_ok(n->slots) ? ir_input_sequence(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, n->slots)
+                                    : ir_input_add(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, in->param);
         c->to->inputs[i].init = in->init;
         c->to->inputs[i].init_a = in->init_a;
         c->to->inputs[i].init_b = in->init_b;

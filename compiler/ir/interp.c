@@ -101,10 +101,11 @@ static void read_input(run *x, ir_val v, double *out, int64_t n)
     const ir_node *p = node_of(x, v);
     const interp_data *in = &x->call->inputs[p->u.input];
     const char *name = x->l->inputs[p->u.input].name;
-    if (in->n != n || (n && !in->at))
+    bool some = dim_ok(p->slots) && in->n >= 0 && in->n < n;        /* the steps that there were */
+    if ((in->n != n && !some) || (in->n && !in->at))
         run_fail(x, v, "\"%s\" has %lld elements, not %lld", name, (long long)in->n, (long long)n);
     double range = p->type == T_INDEX ? (double)run_dim(x, v, p->range) : 2;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < in->n; i++) {
         double a = in->at[i];
         if (ir_is_float(p->type))
             a = run_keep(x, p->type, a);
@@ -212,6 +213,63 @@ static void set_array(run *x, ir_val v, const double *from, int64_t rows, int64_
     a->n = n;
 }
 
+/* How many steps a loop takes at most. */
+static int64_t most_steps(run *x, uint32_t loop)
+{
+    const ir_loop *p = &x->l->loops[loop];
+    int64_t limit = run_dim(x, (ir_val){0}, p->limit);
+    if (!ir_is(p->count))
+        return limit;
+    double count = array_of(x, p->count)->at[0];
+    return count < (double)limit ? count > 0 ? (int64_t)count : 0 : limit;
+}
+
+/* The values of a step at the end of their sequences. Sequences grow: how many steps there will be is not known. */
+static void record_step(run *x, uint32_t loop)
+{
+    for (uint32_t i = 0; i < x->live.n; i++) {
+        ir_val v = x->live.order[i];
+        const ir_node *n = node_of(x, v);
+        if (n->op != OP_RECORD || n->u.loop.loop != loop)
+            continue;
+        const interp_array *from = array_of(x, n->args[0]);
+        interp_array *to = &x->r->values[v.i];
+        int64_t all = to->n + from->n;
+        if (all > INT64_MAX / (int64_t)sizeof *to->at)
+            run_fail(x, v, "too large");
+        double *grown = realloc(to->at, (size_t)(all > 0 ? all : 1) * sizeof *grown);
+        if (!grown)
+            run_fail(x, v, "out of memory");
+        to->at = grown;
+        memcpy(grown + to->n, from->at, (size_t)from->n * sizeof *grown);
+        to->n = all;
+        to->rows += from->rows;
+    }
+}
+
+static void forget_records(run *x, uint32_t loop)
+{
+    for (uint32_t i = 0; i < x->live.n; i++) {
+        ir_val v = x->live.order[i];
+        const ir_node *n = node_of(x, v);
+        if (n->op == OP_RECORD && n->u.loop.loop == loop)
+            set_array(x, v, NULL, 0, 0);
+    }
+}
+
+static void recall(run *x, ir_val v)
+{
+    const ir_node *n = node_of(x, v);
+    const interp_array *s = array_of(x, n->args[0]);
+    uint32_t loop = n->u.loop.loop;
+    extent e = run_extent(x, v);
+    int64_t rows = run_rows(x, n->dom), size = rows * e.n, step = x->steps[loop];
+    int64_t entry = n->u.loop.state ? most_steps(x, loop) - 1 - step : step;
+    if (entry < 0 || (size && entry >= s->n / size))
+        run_fail(x, v, "entry %lld of a sequence of %lld", (long long)entry, (long long)(size ? s->n / size : 0));
+    set_array(x, v, s->at + entry * size, rows, size);
+}
+
 /* Moves the states on. Returns whether an element moved by tol or more. */
 static bool advance(run *x, uint32_t loop, double tol, double *change)
 {
@@ -244,17 +302,19 @@ static bool advance(run *x, uint32_t loop, double tol, double *change)
 static void run_loop(run *x, uint32_t loop)
 {
     const ir_loop *p = &x->l->loops[loop];
-    int64_t limit = run_dim(x, (ir_val){0}, p->limit), step;
+    int64_t limit = most_steps(x, loop), step;
     double change = 0, tol = ir_is(p->tol) ? array_of(x, p->tol)->at[0] : 0;
     for (uint32_t k = 0; k < p->nstates; k++) {
         const interp_array *init = array_of(x, p->states[k].init);
         if (x->live.state[loop][k])
             set_array(x, p->states[k].state, init->at, init->rows, init->n);
     }
+    forget_records(x, loop);
     for (step = 0; step < limit; step++) {
         arena_mark mark = arena_get_mark(x->scratch);
         x->steps[loop] = step;
         run_region(x, p->region);
+        record_step(x, loop);
         bool moved = advance(x, loop, tol, &change);
         arena_release(x->scratch, mark);
         if (ir_is(p->tol) && !moved) {
@@ -270,15 +330,22 @@ static void run_loop_value(run *x, ir_val v, uint64_t pass)
     const ir_node *n = node_of(x, v);
     uint32_t loop = n->u.loop.loop;
     if (n->op == OP_STEP) {
-        double step = (double)x->steps[loop];
+        double step = (double)(n->u.loop.state ? most_steps(x, loop) - 1 - x->steps[loop] : x->steps[loop]);
         set_array(x, v, &step, 1, 1);
+    } else if (n->op == OP_RECALL) {
+        recall(x, v);
     }
-    if (n->op != OP_FINAL)
+    if (!ir_leaves_loop((ir_op)n->op))
         return;                                 /* a state is there already */
     if (x->ran[loop] != pass) {
         x->ran[loop] = pass;
         run_loop(x, loop);
     }
+    double steps = (double)x->r->loops[loop].steps;
+    if (n->op == OP_STEPS)
+        set_array(x, v, &steps, 1, 1);
+    if (n->op != OP_FINAL)
+        return;                                 /* a record was made by the loop */
     const interp_array *state = array_of(x, x->l->loops[loop].states[n->u.loop.state].state);
     set_array(x, v, state->at, state->rows, state->n);
 }
@@ -306,7 +373,8 @@ static void run_value(run *x, ir_val v, uint64_t pass)
     }
     extent e = run_extent(x, v);
     int64_t rows = run_rows(x, n->dom), total;
-    if (__builtin_mul_overflow(rows, e.n, &total) || total > INT64_MAX / (int64_t)sizeof(double))
+    int64_t slots = dim_ok(n->slots) ? run_dim(x, v, n->slots) : 1;
+    if (__builtin_mul_overflow(rows, e.n, &total) || __builtin_mul_overflow(total, slots, &total) || total > INT64_MAX / (int64_t)sizeof(double))
         run_fail(x, v, "too large");
     set_array(x, v, NULL, rows, total);
     double *out = x->r->values[v.i].at;
@@ -367,9 +435,10 @@ static void run_layer(run *x)
     for (uint32_t i = 0; i < x->l->n_outputs; i++) {
         const interp_array *a = array_of(x, x->l->outputs[i].value);
         int64_t rows = run_rows(x, x->l->outputs[i].rows);
-        if (rows > a->rows)
+        bool all = ir_is_sequence(x->l, x->l->outputs[i].value);
+        if (rows > a->rows && !all)
             run_fail(x, x->l->outputs[i].value, "has fewer rows than the output \"%s\"", x->l->outputs[i].name);
-        x->r->outputs[i] = (interp_array){a->at, rows, a->rows ? a->n / a->rows * rows : 0};
+        x->r->outputs[i] = (interp_array){a->at, rows, all ? a->n : a->rows ? a->n / a->rows * rows : 0};
     }
 }
 

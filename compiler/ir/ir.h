@@ -81,6 +81,7 @@ typedef struct ir_node {
     const ir_val *args;
     dim shape[IR_MAX_RANK]; /* the first `rank` are valid */
     dim range;              /* T_INDEX: R; DIMVAL: the dim */
+    dim slots;              /* a sequence (record, or an input that was one): its entries at most; otherwise no dim */
     span where;             /* source text it comes from, for diagnostics, explain and debug lines */
     str name;               /* name in the source, or NULL */
     union {
@@ -93,7 +94,8 @@ typedef struct ir_node {
         ir_einsum ein;                              /* EINSUM */
         ir_dom cod;                                 /* MAP: the domain it maps to */
         uint32_t place;                             /* DROPOUT: place in the program */
-        struct { uint32_t loop, state; } loop;      /* STATE, STEP, FINAL */
+        struct { uint32_t loop, state; } loop;      /* STATE, FINAL; STEP, RECALL: state 1 counts from the last step;
+                                                       STEPS, RECORD: the loop */
     } u;
 } ir_node;
 
@@ -138,6 +140,7 @@ typedef struct ir_loop {
     uint32_t parent;        /* region around it */
     dim limit;              /* steps at most */
     ir_val tol;             /* unit scalar, or none without `until` */
+    ir_val count;           /* f64 unit scalar: so many steps, at most limit (those that another loop took); or none */
     uint32_t nstates;
     ir_state *states;
     span where;
@@ -180,7 +183,10 @@ typedef struct ir_opinfo {
 extern const ir_opinfo ir_ops[OP_N];
 
 static inline const ir_node *ir_at(const ir_layer *l, ir_val v) { return &l->nodes[v.i]; }
+/* Known after the last step of a loop, in the region around it. */
+static inline bool ir_leaves_loop(ir_op op) { return op == OP_FINAL || op == OP_STEPS || op == OP_RECORD; }
 static inline bool ir_is(ir_val v) { return v.i != 0; }
+static inline bool ir_is_sequence(const ir_layer *l, ir_val v) { return l->nodes[v.i].slots.i != 0; }
 static inline bool ir_same(ir_val a, ir_val b) { return a.i == b.i; }
 
 #endif

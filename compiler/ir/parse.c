@@ -365,6 +365,11 @@ static bool read_shape(reader *r, ir_node *n)
     return need(r, "]");
 }
 
+static bool read_slots(reader *r, ir_node *n)
+{
+    return !take(r, "by") || (need(r, "step") && need(r, "(") && read_dim(r, &n->slots) && need(r, ")"));
+}
+
 static bool read_type(reader *r, ir_node *n)
 {
     if (!need(r, ":") || !read_domain_ref(r, &n->dom))
@@ -382,7 +387,7 @@ static bool read_type(reader *r, ir_node *n)
                 return false;
             n->none = take(r, "or") && need(r, "none");
         }
-        return read_shape(r, n);
+        return read_shape(r, n) && read_slots(r, n);
     }
     return fail(r, "expected a type");
 }
@@ -438,7 +443,7 @@ static bool read_loop_ref(reader *r, ir_node *n)
         return fail(r, "there is no loop %u", n->u.loop.loop);
     n->u.loop.loop--;
     const ir_loop *p = &r->l->loops[n->u.loop.loop];
-    n->region = n->op == OP_FINAL ? p->parent : p->region;
+    n->region = ir_leaves_loop((ir_op)n->op) ? p->parent : p->region;
     return true;
 }
 
@@ -469,7 +474,10 @@ static bool read_before(reader *r, ir_node *n)
     case OP_REALARG: return read_static_ref(r, &n->u.realarg);
     case OP_DIMVAL: return read_dim(r, &n->range);
     case OP_EINSUM: return read_einsum(r, &n->u.ein);
-    case OP_STEP: return read_loop_ref(r, n);
+    case OP_STEP:
+    case OP_RECALL: n->u.loop.state = take(r, "back"); return read_loop_ref(r, n);
+    case OP_STEPS:
+    case OP_RECORD: return read_loop_ref(r, n);
     case OP_STATE:
     case OP_FINAL: {
         uint32_t state;
@@ -645,6 +653,12 @@ static bool read_until(reader *r)
     return read_loop_number(r, &loop) && read_value(r, &r->l->loops[loop].tol);
 }
 
+static bool read_count(reader *r)
+{
+    uint32_t loop;
+    return read_loop_number(r, &loop) && read_value(r, &r->l->loops[loop].count);
+}
+
 static bool read_output(reader *r)
 {
     ir_output o = {0};
@@ -665,6 +679,7 @@ static bool read_line(reader *r)
     if (take(r, "loop")) return read_loop(r);
     if (take(r, "next")) return read_next(r);
     if (take(r, "until")) return read_until(r);
+    if (take(r, "count")) return read_count(r);
     if (take(r, "output")) return read_output(r);
     return fail(r, "expected a statement");
 }

@@ -35,6 +35,11 @@ void ir_print_type(const ir_layer *l, ir_val v, buf *out)
     }
     if (n->rank)
         buf_putc(out, ']');
+    if (dim_ok(n->slots)) {
+        buf_puts(out, " by step(");
+        dim_print(l->dims, n->slots, out);
+        buf_putc(out, ')');
+    }
 }
 
 static void print_letters(const uint8_t *letters, uint32_t n, buf *out)
@@ -87,8 +92,9 @@ static void print_before_operands(const ir_layer *l, const ir_node *n, buf *out)
         buf_putc(out, '"');
     } else if (n->op == OP_STATE || n->op == OP_FINAL) {
         buf_printf(out, " %u of %u", n->u.loop.state, l->loops[n->u.loop.loop].region);
-    } else if (n->op == OP_STEP) {
-        buf_printf(out, " of %u", l->loops[n->u.loop.loop].region);
+    } else if (ir_ops[n->op].cls == CLS_LOOP) {
+        buf_printf(out, "%s of %u", (n->op == OP_STEP || n->op == OP_RECALL) && n->u.loop.state ? " back" : "",
+                   l->loops[n->u.loop.loop].region);
     }
 }
 
@@ -166,6 +172,8 @@ static void print_loop_ends(const ir_layer *l, buf *out)
         }
         if (ir_is(p->tol))
             buf_printf(out, "until %u %%%u\n", p->region, p->tol.i);
+        if (ir_is(p->count))
+            buf_printf(out, "count %u %%%u\n", p->region, p->count.i);
     }
 }
 

@@ -119,6 +119,11 @@ static bool check_common(checker *c)
         return fail(c, "an index has a range, and only an index");
     if (n->none && n->type != T_INDEX)
         return fail(c, "only an index may be none");
+    if (dim_ok(n->slots) ? n->op != OP_RECORD && n->op != OP_INPUT : n->op == OP_RECORD)
+        return fail(c, "a record is a sequence, an input may be one, and nothing else");
+    for (uint32_t k = 0; k < n->nargs; k++)
+        if (dim_ok(arg(c, k)->slots) != (n->op == OP_RECALL))
+            return fail(c, "operand %u is a sequence, or should be one", k);
     bool half = n->type == T_F16 || n->type == T_BF16;
     ir_class cls = ir_ops[n->op].cls;
     if (half && n->op != OP_INPUT && n->op != OP_CAST && cls != CLS_SHAPE && cls != CLS_GATHER)
@@ -463,16 +468,42 @@ static bool check_map(checker *c)
     return fits || fail(c, "from %s to %s", from->name, to->name);
 }
 
+/* What a loop leaves behind comes after all of the loop. */
+static bool check_loop_complete(checker *c, const ir_loop *p)
+{
+    for (uint32_t k = 0; k < p->nstates; k++)
+        if (!p->states[k].state.i || p->states[k].state.i >= c->v || !p->states[k].next.i || p->states[k].next.i >= c->v)
+            return fail(c, "comes before state %u has its next value", k);
+    return (p->tol.i < c->v && p->count.i < c->v) || fail(c, "comes before the tolerance or the number of steps");
+}
+
 static bool check_loop_value(checker *c)
 {
     const ir_node *n = c->n;
     if (n->u.loop.loop >= c->l->n_loops)
         return fail(c, "of no loop");
     const ir_loop *p = &c->l->loops[n->u.loop.loop];
-    if (n->region != (n->op == OP_FINAL ? p->parent : p->region))
+    ir_op op = (ir_op)n->op;
+    if (n->region != (ir_leaves_loop(op) ? p->parent : p->region))
         return fail(c, "region %u", n->region);
-    if (n->op == OP_STEP)
+    if ((op == OP_STEP || op == OP_RECALL) && (n->u.loop.state > 1 || (n->u.loop.state && ir_is(p->tol))))
+        return fail(c, "the last step is not known before it");
+    if (op == OP_STEP)
         return (n->type == T_INDEX && !n->rank && !n->dom.i && same_dim(c, n->range, p->limit)) || fail(c, "is an index below the limit");
+    if (op == OP_RECALL || op == OP_RECORD) {
+        const ir_node *a = arg(c, 0);
+        if (n->dom.i != a->dom.i || !same_shape(c, n, a) || !same_type(c, n, a))
+            return fail(c, "is unlike what is recorded");
+        if (!within(c->l, op == OP_RECALL ? p->parent : p->region, a->region))
+            return fail(c, "of a value known in another loop only");
+        if (op == OP_RECALL)
+            return true;
+        if (!same_dim(c, n->slots, p->limit))
+            return fail(c, "has as many entries as its loop has steps at most");
+        return check_loop_complete(c, p);
+    }
+    if (op == OP_STEPS)
+        return n->type == T_F64 && !n->rank && !n->dom.i ? check_loop_complete(c, p) : fail(c, "is a number of the unit domain");
     if (n->u.loop.state >= p->nstates)
         return fail(c, "no such state");
     const ir_state *s = &p->states[n->u.loop.state];
@@ -484,11 +515,8 @@ static bool check_loop_value(checker *c)
             return fail(c, "is unlike its init");
         return within(c->l, p->parent, init->region) || fail(c, "starts at a value known inside of the loop only");
     }
-    for (uint32_t k = 0; k < p->nstates; k++)
-        if (!p->states[k].state.i || p->states[k].state.i >= c->v || !p->states[k].next.i || p->states[k].next.i >= c->v)
-            return fail(c, "comes before state %u has its next value", k);
-    if (p->tol.i >= c->v)
-        return fail(c, "comes before the tolerance");
+    if (!check_loop_complete(c, p))
+        return false;
     const ir_node *state = &c->l->nodes[s->state.i];
     return (n->dom.i == state->dom.i && same_shape(c, n, state) && same_type(c, n, state)) || fail(c, "is unlike its state");
 }
@@ -568,6 +596,9 @@ static bool check_loops(checker *c)
             if (!within(l, p->region, next->region))
                 return fail(c, "loop %u, state %u: %%%u is known in another loop only", i, k, s->next.i);
         }
+        const ir_node *count = known_value(c, p->count) ? ir_at(l, p->count) : NULL;
+        if (ir_is(p->count) && (!count || count->rank || count->dom.i || count->type != T_F64 || !within(l, p->parent, count->region)))
+            return fail(c, "loop %u: its number of steps", i);
         if (!ir_is(p->tol))
             continue;
         const ir_node *tol = known_value(c, p->tol) ? ir_at(l, p->tol) : NULL;

@@ -116,7 +116,7 @@ bool cost_in_memory(const ir_layer *l, ir_val v)
 {
     for (int depth = 0; depth < MAX_NESTING; depth++) {
         const ir_node *n = ir_at(l, v);
-        if (n->op == OP_INPUT || n->op == OP_STATE || n->op == OP_FINAL || n->dom.i == 0)
+        if (n->op == OP_INPUT || n->op == OP_STATE || n->op == OP_FINAL || n->op == OP_RECALL || n->dom.i == 0)
             return true;
         if ((n->op != OP_RESHAPE && n->op != OP_SLICE && n->op != OP_ROWS && n->op != OP_CAST &&
              n->op != OP_GATHER) ||

@@ -17,6 +17,12 @@ static bool no_wider(rewriter *r, ir_val sum, ir_val a, ir_val b)
     return wide <= cost_elems(&r->model, a) || wide <= cost_elems(&r->model, b);
 }
 
+/* Stands in memory, whoever reads it. */
+static bool in_memory_itself(ir_op op)
+{
+    return op == OP_INPUT || op == OP_STATE || op == OP_FINAL || op == OP_RECALL;
+}
+
 /* The two as one term: a gather of their sum where both live, or none. */
 static ir_val join_terms(rewriter *r, ir_val a, bool minus_a, ir_val b, bool minus_b)
 {
@@ -33,7 +39,7 @@ static ir_val join_terms(rewriter *r, ir_val a, bool minus_a, ir_val b, bool min
         ir_op base = op_of(l, arg_of(l, g, 0));
         along = arg_of(l, g, 1);
         bool far = cost_gather_byte(&r->model, along) == COST_FAR;
-        if (!ir_map_total(l, along) || (far && (base == OP_INPUT || base == OP_STATE || base == OP_FINAL)))
+        if (!ir_map_total(l, along) || (far && in_memory_itself(base)))
             return none;
     } else {
         if (op_of(l, a) != OP_GATHER || op_of(l, b) != OP_GATHER)
@@ -151,7 +157,7 @@ static bool stays(rewriter *r, ir_val part, uint32_t axis)
 {
     ir_layer *l = r->l;
     ir_op op = op_of(l, part);
-    if (is_unit(l, bare(l, part)) || op == OP_GATHER || op == OP_INPUT || op == OP_STATE || op == OP_FINAL)
+    if (is_unit(l, bare(l, part)) || op == OP_GATHER || in_memory_itself(op))
         return false;
     return !is_scaled(l, part, axis);
 }

@@ -210,6 +210,7 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
     case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_DST_SRC:
     case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX:
     case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL:
+    case OP_STEPS: case OP_RECORD: case OP_RECALL:
     case OP_N:
         break;
     }

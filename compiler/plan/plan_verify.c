@@ -72,7 +72,7 @@ static bool map_good(const kplan *p, const kexpr *e)
     case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST:
     case OP_MAP_DST_SRC: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT:
     case OP_MAP_INDEX: case OP_MAP_PAIR: case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP:
-    case OP_FINAL:
+    case OP_FINAL: case OP_STEPS: case OP_RECORD: case OP_RECALL:
     case OP_N: break;
     }
     return false;

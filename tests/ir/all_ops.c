@@ -109,6 +109,17 @@ static void leaves_and_loop(maker *m, ir_val x, dim n, dim h)
     ir_loop_end(l, loop);
     show(m, ir_loop_final(l, loop, 0));
     show(m, ir_loop_final(l, loop, 1));
+
+    ir_val record = ir_record(l, loop, z);
+    show(m, ir_loop_steps(l, loop));
+    uint32_t back = ir_loop_begin(l, 0, str_of(f->names, "back"), dim_const(f->dims, 4), 1);
+    ir_val s = ir_loop_state(l, back, 0, NULL, ir_zeros_like(l, x));
+    ir_val at = ir_cast(l, ir_loop_step_back(l, back), T_F32);
+    ir_val both = ir_add(l, ir_recall(l, back, record, true), ir_recall(l, back, record, false));
+    ir_loop_next(l, back, 0, ir_add(l, ir_mul(l, s, alpha), ir_mul(l, both, at)));
+    ir_loop_count(l, back, ir_loop_steps(l, loop));
+    ir_loop_end(l, back);
+    show(m, ir_loop_final(l, back, 0));
 }
 
 void build_all_ops(fixture *f)

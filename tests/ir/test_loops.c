@@ -133,6 +133,104 @@ static void nested(void)
     fixture_close(&f);
 }
 
+/* z <- w[step] z z + x, at most K steps, until it settles: backwards through its recorded states. The adjoint of the
+ * record goes forwards again. An inner loop of the backward one records for itself. */
+static void sequences(int64_t limit, bool until, int64_t want)
+{
+    fixture f;
+    fixture_open(&f);
+    ir_layer *l = f.l;
+    dim K = fixture_dim(&f, "K", limit);
+    ir_val W = fixture_input(&f, "W", ir_dom_unit(), T_F64, shape_of(&f, 1, K));
+    ir_val x = fixture_input(&f, "x", ir_dom_unit(), T_F64, (ir_shape){0});
+    const double *w = fixture_fill(&f, W, limit);
+    fixture_give(&f, x, (double[]){0.3}, 1);
+    uint32_t loop = ir_loop_begin(l, 0, str_of(f.names, "z"), K, 1);
+    ir_val z = ir_loop_state(l, loop, 0, NULL, ir_const(l, T_F64, 0.5));
+    ir_val inner = ir_mul(l, z, z);
+    ir_loop_next(l, loop, 0, ir_add(l, ir_mul(l, ir_lookup(l, W, ir_loop_step(l, loop)), inner), x));
+    if (until)
+        ir_loop_until(l, loop, ir_const(l, T_F64, 0.02));
+    ir_loop_end(l, loop);
+    ir_val s = ir_record(l, loop, z);
+
+    uint32_t back = ir_loop_begin(l, 0, str_of(f.names, "back"), K, 2);
+    ir_val y = ir_loop_state(l, back, 0, NULL, ir_const(l, T_F64, 1));
+    ir_val dx = ir_loop_state(l, back, 1, NULL, ir_const(l, T_F64, 0));
+    ir_val was = ir_recall(l, back, s, true), at = ir_lookup(l, W, ir_loop_step_back(l, back));
+    ir_loop_next(l, back, 0, ir_mul(l, ir_mul(l, y, at), ir_mul(l, was, ir_like(l, was, 2))));
+    ir_loop_next(l, back, 1, ir_add(l, dx, y));
+    ir_loop_count(l, back, ir_loop_steps(l, loop));
+    ir_loop_end(l, back);
+
+    uint32_t again = ir_loop_begin(l, 0, str_of(f.names, "again"), K, 1);       /* the sum of y z, from the first step on */
+    ir_val sum = ir_loop_state(l, again, 0, NULL, ir_const(l, T_F64, 0));
+    ir_val each = ir_mul(l, ir_recall(l, again, ir_record(l, back, y), true), ir_recall(l, again, s, false));
+    ir_loop_next(l, again, 0, ir_add(l, sum, each));
+    ir_loop_count(l, again, ir_loop_steps(l, loop));
+    ir_loop_end(l, again);
+
+    fixture_output(&f, "z", ir_loop_final(l, loop, 0));
+    fixture_output(&f, "dx", ir_loop_final(l, back, 1));
+    fixture_output(&f, "sum", ir_loop_final(l, again, 0));
+    fixture_output(&f, "steps", ir_loop_steps(l, loop));
+    double zs[64] = {0.5}, ys[64], change = 1, at_dx = 0, at_y = 1, at_sum = 0;
+    int n = 0;
+    for (; n < limit && (!until || change >= 0.02); n++) {
+        zs[n + 1] = w[n] * zs[n] * zs[n] + 0.3;
+        change = fabs(zs[n + 1] - zs[n]);
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        at_dx += at_y;
+        ys[i] = at_y;
+        at_y *= w[i] * zs[i] * 2;
+    }
+    for (int i = 0; i < n; i++)
+        at_sum += ys[i] * zs[i];
+    CHECK(want < 0 || n == want);
+    for (int turn = 0; turn < 2; turn++) {
+        if (fixture_run(&f)) {
+            CHECK_NEAR(fixture_out(&f, 0), &zs[n], 1, 1e-14);
+            CHECK_NEAR(fixture_out(&f, 1), &at_dx, 1, 1e-14);
+            CHECK_NEAR(fixture_out(&f, 2), &at_sum, 1, 1e-14);
+            CHECK(fixture_out(&f, 3)[0] == n);
+        }
+        f.l = ir_compact(l, f.mem);
+    }
+    f.l = l;
+    fixture_close(&f);
+}
+
+/* A recorded value that is the same in all steps is that value; a loop of which only the steps are recorded runs. */
+static void records(void)
+{
+    fixture f;
+    fixture_open(&f);
+    ir_layer *l = f.l;
+    dim K = fixture_dim(&f, "K", 3);
+    ir_val x = fixture_input(&f, "x", ir_dom_unit(), T_F64, (ir_shape){0});
+    fixture_give(&f, x, (double[]){2}, 1);
+    uint32_t loop = ir_loop_begin(l, 0, NULL, K, 1), to = ir_loop_begin(l, 0, NULL, K, 1);
+    ir_val z = ir_loop_state(l, loop, 0, NULL, x), s = ir_loop_state(l, to, 0, NULL, ir_like(l, x, 0));
+    ir_val step = ir_cast(l, ir_loop_step(l, loop), T_F64);
+    ir_loop_next(l, loop, 0, ir_mul(l, z, z));
+    ir_loop_end(l, loop);
+    CHECK(ir_same(ir_recall(l, to, ir_record(l, loop, x), false), x));
+    ir_val entry = ir_recall(l, to, ir_record(l, loop, ir_add(l, step, x)), true);
+    CHECK(ir_at(l, entry)->region == l->loops[to].region);
+    ir_loop_next(l, to, 0, ir_add(l, ir_mul(l, s, ir_like(l, x, 10)), entry));
+    ir_loop_end(l, to);
+    fixture_output(&f, "s", ir_loop_final(l, to, 0));
+    if (fixture_run(&f))
+        CHECK(fixture_out(&f, 0)[0] == 432);
+    f.l = ir_compact(l, f.mem);
+    CHECK(f.l->n_loops == 2);
+    if (fixture_run(&f))
+        CHECK(fixture_out(&f, 0)[0] == 432);
+    f.l = l;
+    fixture_close(&f);
+}
+
 /* Dropout in a loop has a mask of its own each step; outside the key is 0, so nothing keeps it inside. */
 static void masks(void)
 {
@@ -168,5 +266,9 @@ int main(void)
     states();
     nested();
     masks();
+    sequences(7, false, 7);
+    sequences(40, true, -1);
+    sequences(1, false, 1);
+    records();
     return check_done();
 }
