@@ -19,6 +19,14 @@ static LLVMValueRef power(kgen *g, LLVMValueRef x, LLVMValueRef y)
     return by == 2 ? emit_mul(g->e, x, x) : emit_math2(g->e, MATH_POW, x, y);
 }
 
+/* The product; 0 where either is 0. */
+static LLVMValueRef mul0(emitter *em, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(x));
+    LLVMValueRef none = emit_or(em, emit_cmp(em, CMP_EQ, x, zero), emit_cmp(em, CMP_EQ, y, zero));
+    return emit_select(em, none, zero, emit_mul(em, x, y));
+}
+
 static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef x, LLVMValueRef y,
                           LLVMValueRef z)
 {
@@ -27,6 +35,7 @@ static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef 
     case OP_ADD: return emit_add(em, x, y);
     case OP_SUB: return emit_sub(em, x, y);
     case OP_MUL: return emit_mul(em, x, y);
+    case OP_MUL0: return mul0(em, x, y);
     case OP_DIV: return emit_div(em, x, y);
     case OP_POW: return power(g, x, y);
     case OP_ATAN2: return emit_math2(em, MATH_ATAN2, x, y);

@@ -37,4 +37,8 @@ typedef struct derive_seed {
 void derive(ir_layer *l, arena *work, const derive_seed *seeds, uint32_t n_seeds, const ir_val *wanted, uint32_t n_wanted,
             ir_val *grads);
 
+/* The same with every wanted value for a leaf: what flows to one does not flow on to another that it depends on. */
+void derive_partial(ir_layer *l, arena *work, const derive_seed *seeds, uint32_t n_seeds, const ir_val *wanted,
+                    uint32_t n_wanted, ir_val *grads);
+
 #endif

@@ -5,6 +5,7 @@
 #include "compiler/ir/build_int.h"
 #include "compiler/ir/scalar.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { EW_MAX = 3 };
@@ -117,6 +118,10 @@ static ir_val identity(ir_layer *l, ir_op op, const ir_val *a)
         if (is_number(l, a[0], -1)) return ir_neg(l, a[1]);
         ir_val y;
         if (ir_is(x = inner(l, a[0], OP_NEG)) && ir_is(y = inner(l, a[1], OP_NEG))) return ir_mul(l, x, y);
+    } else if (op == OP_MUL0) {
+        double x0;
+        if (is_number(l, a[0], 0) || is_number(l, a[1], 0)) return ir_like(l, a[0], 0);
+        if ((ir_is_uniform(l, a[0], &x0) || ir_is_uniform(l, a[1], &x0)) && isfinite(x0)) return ir_mul(l, a[0], a[1]);
     } else if (op == OP_DIV) {
         if (is_number(l, a[1], 1)) return a[0];
         if (is_number(l, a[1], -1)) return ir_neg(l, a[0]);

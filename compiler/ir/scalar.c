@@ -42,6 +42,7 @@ double ir_scalar(ir_op op, const double *x)
     case OP_ADD: return x[0] + x[1];
     case OP_SUB: return x[0] - x[1];
     case OP_MUL: return x[0] * x[1];
+    case OP_MUL0: return x[0] == 0 || x[1] == 0 ? 0 : x[0] * x[1];
     case OP_DIV: return x[0] / x[1];
     case OP_POW: return pow(x[0], x[1]);
     case OP_ATAN2: return atan2(x[0], x[1]);

@@ -140,7 +140,7 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
     case OP_SUB:
         r.finite = a.finite && b.finite;
         break;
-    case OP_MUL:
+    case OP_MUL: case OP_MUL0:
         r.finite = a.finite && b.finite;
         r.positive = a.positive && b.positive;
         r.not_negative = r.positive || (r.finite && a.not_negative && b.not_negative);

@@ -20,12 +20,13 @@ STAGES = {
     "compiler/parser": ["compiler/support", "compiler/lexer"],
     "compiler/sema": ["compiler/support", "compiler/parser"],
     "compiler/ir": ["compiler/support"],
-    "compiler/lower": ["compiler/support", "compiler/sema", "compiler/ir"],
+    "compiler/derive": ["compiler/support", "compiler/ir"],
+    "compiler/lower": ["compiler/support", "compiler/sema", "compiler/ir", "compiler/derive"],
     "compiler/passes": ["compiler/support", "compiler/ir"],
     "compiler/plan": ["compiler/support", "compiler/ir", "runtime"],       # the description that a module carries
     "codegen/cpu": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
     "compiler/driver": ["include", "runtime", "codegen/cpu"] + [
-        "compiler/" + stage for stage in "support lexer parser sema ir lower passes plan".split()],
+        "compiler/" + stage for stage in "support lexer parser sema ir derive lower passes plan".split()],
 }
 SOURCES = (".c", ".h", ".re", ".y", ".def", ".py", ".sh")
 SKIPPED = {".git", "__pycache__"}
