@@ -211,7 +211,7 @@ mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *sta
         return MP_USAGE;
     if (!out || n_statics < 0 || (n_statics && !statics))
         return error_set(mod->ctx, MP_USAGE, "mp_layer_create: the static arguments and the result must not be NULL");
-    uint32_t number;
+    uint32_t number = 0;
     mp_status st = find_layer(mod, name, &number);
     if (st)
         return st;

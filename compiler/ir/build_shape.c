@@ -148,11 +148,11 @@ ir_val ir_matmul(ir_layer *l, ir_val a, ir_val b)
     memset(&e, 0, sizeof e);
     e.na = ir_at(l, a)->rank;
     e.nb = ir_at(l, b)->rank;
-    if (!e.na || !e.nb || e.na + e.nb - 2 > IR_MAX_RANK)
+    if (!e.na || !e.nb || e.na > IR_MAX_RANK || e.nb > IR_MAX_RANK || e.na + e.nb - 2 > IR_MAX_RANK)
         ir_bug(l, "matmul: ranks of %%%u and %%%u", a.i, b.i);
     for (uint32_t k = 0; k < e.na; k++)
         e.a[k] = (uint8_t)k;
-    for (uint32_t k = 0; k < e.nb; k++)
+    for (uint32_t k = 0; k < IR_MAX_RANK && k < e.nb; k++)
         e.b[k] = (uint8_t)(e.na - 1 + k);
     for (uint32_t k = 0; k + 1 < e.na; k++)
         e.out[e.nout++] = e.a[k];

@@ -120,7 +120,7 @@ ir_val lower_shape(lowering *L, const frame *f, const sem_expr *e, const ir_val 
     switch (e->kind) {
     case SEM_RESHAPE: return ir_reshape(l, a[0], &s);
     case SEM_TRANSPOSE:
-        for (uint8_t i = 0; i < s.rank; i++) perm[i] = i;
+        for (uint8_t i = 0; i < s.rank && i < IR_MAX_RANK; i++) perm[i] = i;
         perm[e->u.swap.a] = (uint8_t)e->u.swap.b;
         perm[e->u.swap.b] = (uint8_t)e->u.swap.a;
         return ir_transpose(l, a[0], perm);

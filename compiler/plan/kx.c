@@ -234,7 +234,7 @@ static bool fold_dims(kplan *p, kx a, kx b, dim (*f)(dim_table *, dim, dim), kx 
 
 kx kx_iadd(kplan *p, kx a, kx b)
 {
-    int64_t x, y, z;
+    int64_t x = 0, y = 0, z;
     kx r;
     bool ca = kx_is_int(p, a, &x), cb = kx_is_int(p, b, &y);
     if (ca && cb && !__builtin_add_overflow(x, y, &z))
