@@ -368,6 +368,43 @@ typedef struct mp_adam {
 MP_API mp_status mp_adam_step(mp_context *ctx, const mp_adam *o, int64_t step, const DLTensor *param,
                               const DLTensor *grad, const DLTensor *m, const DLTensor *v);
 
+/* The Euclidean norm of all n gradients together, into *norm (may be NULL), and, where it is above max_norm, all of them
+ * scaled down to it. float32 or float64, compact, on the CPU. */
+MP_API mp_status mp_clip_grad_norm(mp_context *ctx, const DLTensor *grads, int64_t n, double max_norm, double *norm);
+
+/* All params of a layer: values, gradients, and what an optimiser keeps of them. A training loop is then
+ *
+ *     mp_params_create(layer, seed, &params);
+ *     for each step:  mp_forward_train(layer, g, seed, &tape);  mp_backward(layer, tape);  mp_params_adam(params, &adam);
+ */
+typedef struct mp_params mp_params;
+
+/* Allocates all params, lets them start as declared (the values that `mpc run --seed` gives them), and binds them and
+ * their gradients to the layer. float64 for params of that type, else float32. Bind the inputs first, or give all static
+ * arguments: MP_USAGE where a shape is not settled. */
+MP_API mp_status mp_params_create(mp_layer *layer, uint64_t seed, mp_params **out);
+/* No layer that they are bound to may be called afterwards, until others are bound. */
+MP_API void mp_params_destroy(mp_params *p);
+/* Binds them to another layer that has params of these names (one for validation, say), with their gradients or without. */
+MP_API mp_status mp_params_bind(mp_params *p, mp_layer *layer, int gradients);
+
+MP_API int64_t mp_params_count(const mp_params *p);
+MP_API int64_t mp_params_elements(const mp_params *p);         /* of all of them together */
+/* Each of the results may be NULL. They live with the params; `grad` has data NULL where the param has none. */
+MP_API mp_status mp_params_get(const mp_params *p, int64_t i, const char **name, DLTensor *value, DLTensor *grad);
+
+/* The optimiser's weight_decay is multiplied by `factor` (1 to begin with) for the param of that name; "c1.*": for all
+ * whose names begin so. MP_INVALID when there is none. */
+MP_API mp_status mp_params_set_decay(mp_params *p, const char *name, double factor);
+MP_API mp_status mp_params_clip(mp_params *p, double max_norm, double *norm);      /* mp_clip_grad_norm of all */
+MP_API mp_status mp_params_sgd(mp_params *p, const mp_sgd *o);                     /* a step of all */
+MP_API mp_status mp_params_adam(mp_params *p, const mp_adam *o);                   /* counts its steps */
+
+/* By the path's end: .npz or .safetensors. To load takes an array for each param, of its shape and any floating type;
+ * the file may hold more. On an error nothing is changed. */
+MP_API mp_status mp_params_save(const mp_params *p, const char *path);
+MP_API mp_status mp_params_load(mp_params *p, const char *path);
+
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 /* NumPy's .npy, versions 1 to 3: float 2 4 8, int and uint 1 2 4 8, bool; little-endian; C or Fortran order. The tensor
@@ -382,6 +419,13 @@ MP_API mp_status mp_npz_load(mp_context *ctx, const char *path, const char *name
 MP_API mp_status mp_npz_count(mp_context *ctx, const char *path, int64_t *n);
 MP_API mp_status mp_npz_name(mp_context *ctx, const char *path, int64_t i, char *name, size_t size);
 MP_API mp_status mp_npz_save(mp_context *ctx, const char *path, const char *const *names, const DLTensor *tensors, int64_t n);
+
+/* The same for safetensors. Any strides; all types that DLTensors have here. */
+MP_API mp_status mp_safetensors_load(mp_context *ctx, const char *path, const char *name, DLManagedTensor **out);
+MP_API mp_status mp_safetensors_count(mp_context *ctx, const char *path, int64_t *n);
+MP_API mp_status mp_safetensors_name(mp_context *ctx, const char *path, int64_t i, char *name, size_t size);
+MP_API mp_status mp_safetensors_save(mp_context *ctx, const char *path, const char *const *names, const DLTensor *tensors,
+                                     int64_t n);
 
 #ifdef __cplusplus
 }

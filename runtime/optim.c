@@ -1,5 +1,6 @@
 /*
- * SGD with momentum, Adam (Kingma and Ba, ICLR 2015) and AdamW (Loshchilov and Hutter, ICLR 2019), in PyTorch's form.
+ * SGD with momentum, Adam (Kingma and Ba, ICLR 2015) and AdamW (Loshchilov and Hutter, ICLR 2019), in PyTorch's form;
+ * gradients clipped by the norm of all of them.
  */
 #include <math.h>
 
@@ -133,5 +134,55 @@ mp_status mp_adam_step(mp_context *ctx, const mp_adam *o, int64_t step, const DL
     u.rate = o->lr / (1 - pow(o->beta1, (double)step));
     u.root2 = sqrt(1 - pow(o->beta2, (double)step));
     run(ctx, type, adam_f32, adam_f64, &u);
+    return MP_OK;
+}
+
+/* In the order of the elements, in pieces that do not depend on threads. */
+static double sum_of_squares(tensor_type type, const void *data, int64_t n)
+{
+    double all = 0;
+    for (int64_t at = 0; at < n; at += PART) {
+        double part = 0;
+        for (int64_t i = at; i < n && i < at + PART; i++) {
+            double x = type == TENSOR_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+            part += x * x;
+        }
+        all += part;
+    }
+    return all;
+}
+
+static void scale(tensor_type type, void *data, int64_t n, double factor)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (type == TENSOR_F64)
+            ((double *)data)[i] *= factor;
+        else
+            ((float *)data)[i] *= (float)factor;
+    }
+}
+
+mp_status mp_clip_grad_norm(mp_context *ctx, const DLTensor *grads, int64_t n, double max_norm, double *norm)
+{
+    if (!ctx)
+        return MP_USAGE;
+    if (n < 0 || (n && !grads) || !(max_norm > 0))
+        return error_set(ctx, MP_USAGE, "mp_clip_grad_norm: wants gradients and a norm above 0");
+    double squares = 0;
+    tensor_type type;
+    void *data;
+    for (int64_t i = 0; i < n; i++) {
+        mp_status st = take(ctx, "grad", &grads[i], NULL, &type, &data);
+        if (st)
+            return st;
+        squares += sum_of_squares(type, data, tensor_count(&grads[i]));
+    }
+    double length = sqrt(squares);
+    if (norm)
+        *norm = length;
+    for (int64_t i = 0; i < n && length > max_norm; i++) {
+        take(ctx, "grad", &grads[i], NULL, &type, &data);
+        scale(type, data, tensor_count(&grads[i]), max_norm / (length + 1e-6));
+    }
     return MP_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * Helpers for training: batches of graphs, sampled blocks, optimisers.
+ * Helpers for training: batches of graphs, sampled blocks, optimisers, clipped gradients.
  */
 #include <math.h>
 
@@ -181,11 +181,30 @@ static void optimisers(check *c)
     free(m2);
 }
 
+static void clipping(check *c)
+{
+    float a[2] = { 3, 0 };
+    double b[1] = { -4 }, norm = 0;
+    int64_t two[] = { 2 }, one[] = { 1 };
+    DLTensor t[2] = { { .data = a, .device = { kDLCPU, 0 }, .ndim = 1, .dtype = { kDLFloat, 32, 1 }, .shape = two },
+                      { .data = b, .device = { kDLCPU, 0 }, .ndim = 1, .dtype = { kDLFloat, 64, 1 }, .shape = one } };
+    OK(c, mp_clip_grad_norm(c->ctx, t, 2, 6, &norm));
+    CHECK(c, norm == 5 && a[0] == 3 && b[0] == -4);
+    OK(c, mp_clip_grad_norm(c->ctx, t, 2, 1, NULL));
+    CHECK(c, fabs((double)a[0] - 0.6) < 1e-6 && fabs(b[0] + 0.8) < 1e-6);
+    OK(c, mp_clip_grad_norm(c->ctx, NULL, 0, 1, &norm));
+    CHECK(c, norm == 0);
+    FAILS(c, MP_USAGE, "a norm above 0", mp_clip_grad_norm(c->ctx, t, 2, 0, NULL));
+    t[1].dtype = (DLDataType){ kDLInt, 64, 1 };
+    FAILS(c, MP_INVALID, "must be float32 or float64", mp_clip_grad_norm(c->ctx, t, 2, 1, NULL));
+}
+
 int main(void)
 {
     check c = check_begin(2);
     batches(&c);
     samples(&c);
     optimisers(&c);
+    clipping(&c);
     return check_end(&c);
 }
