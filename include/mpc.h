@@ -34,6 +34,7 @@ typedef struct mpc_options {
     int warnings;                   /* MPC_WARN_ALL | MPC_WARN_ERROR */
     int verify;                     /* check the IR after every pass */
     int no_cache;                   /* compile anew, and keep nothing on disk */
+    int debug;                      /* lines of the source in the code, for debuggers and profilers */
 } mpc_options;
 
 enum { MPC_O0 = 1, MPC_O1 = 2, MPC_O2 = 3, MPC_O3 = 4 };

@@ -37,8 +37,10 @@ typedef struct emitter {
         LLVMValueRef fn;
         LLVMBasicBlockRef at;
         LLVMFastMathFlags fp_flags;
+        LLVMMetadataRef line;
     } stack[EMIT_DEPTH];
     int depth;
+    struct debuginfo *debug;            /* debuginfo.h; NULL: no lines */
 } emitter;
 
 /* ---- module -------------------------------------------------------------------------------------------- */

@@ -183,6 +183,7 @@ LLVMValueRef emit_function_begin(emitter *e, const char *name, fn_visibility vis
     e->stack[e->depth].fn = e->fn;
     e->stack[e->depth].at = e->fn ? LLVMGetInsertBlock(e->b) : NULL;
     e->stack[e->depth].fp_flags = e->fp_flags;
+    e->stack[e->depth].line = LLVMGetCurrentDebugLocation2(e->b);
     e->depth++;
 
     LLVMTypeRef type = LLVMFunctionType(ret, (LLVMTypeRef *)params, n, 0);
@@ -194,7 +195,10 @@ LLVMValueRef emit_function_begin(emitter *e, const char *name, fn_visibility vis
     if (e->target->features[0])
         set_text(e, fn, "target-features", e->target->features);
     set_text(e, fn, "prefer-vector-width", width);
+    if (e->debug)
+        set_text(e, fn, "frame-pointer", "all");
     emit_attribute(e, fn, -1, "nounwind");
+    LLVMSetCurrentDebugLocation2(e->b, NULL);
 
     e->fn = fn;
     LLVMBasicBlockRef entry = new_block(e, "entry"), body = new_block(e, "body");
@@ -214,6 +218,7 @@ void emit_function_end(emitter *e)
         LLVMPositionBuilderAtEnd(e->b, e->stack[e->depth].at);
     else
         LLVMClearInsertionPosition(e->b);
+    LLVMSetCurrentDebugLocation2(e->b, e->stack[e->depth].line);
 }
 
 void emit_return(emitter *e, LLVMValueRef v)

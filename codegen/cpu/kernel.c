@@ -1,4 +1,5 @@
 /* Kernels: their functions, tiles and rows. See kernel.h and kernel_gen.h. */
+#include "codegen/cpu/debuginfo.h"
 #include "codegen/cpu/kernel_gen.h"
 
 #include <stddef.h>
@@ -26,6 +27,7 @@ static bool left_to_rows(const kgen *g, const knode *n)
 
 static void one(kgen *g, knode *n)
 {
+    debug_line(g->e, n->where);
     switch (n->kind) {
     case KN_SEQ: kg_body(g, n->body, n->n_body); break;
     case KN_ROWS: kg_each_row(g, each_list, n); break;
@@ -86,8 +88,9 @@ static LLVMValueRef load_i64(kgen *g, LLVMValueRef list, LLVMValueRef at)
 
 static bool has_fiber(const kkernel *k) { return k->fiber.kind != FIBER_NONE && k->walk; }
 
-static void open_function(kgen *g, LLVMValueRef scratch)
+static void open_function(kgen *g, const char *name, LLVMValueRef scratch)
 {
+    debug_function(g->e, name, g->k->body->where);
     g->depth = -1;
     g->lanes = g->active = 1;
     g->point = 0;
@@ -136,7 +139,7 @@ static LLVMValueRef rows_function(kgen *g, const char *name)
     no_alias(g, fn, 5);
     LLVMValueRef lo = emit_param(e, 2), hi = emit_param(e, 3);
     g->is_piece = false;
-    open_function(g, emit_param(e, 5));
+    open_function(g, name, emit_param(e, 5));
     if (has_fiber(g->k)) {
         g->hub_rows = field(g, g->launch, offsetof(mp_launch, hub_row));
         g->hub_first = field(g, g->launch, offsetof(mp_launch, hub_first));
@@ -177,7 +180,7 @@ static LLVMValueRef piece_function(kgen *g, const char *name)
     no_alias(g, fn, 6);
     LLVMValueRef row = emit_param(e, 2);
     g->is_piece = true;
-    open_function(g, emit_param(e, 6));
+    open_function(g, name, emit_param(e, 6));
     g->walk_lo = emit_param(e, 3);
     g->walk_hi = emit_param(e, 4);
     g->last_member = emit_sub(e, g->walk_hi, emit_i64(e, 1));

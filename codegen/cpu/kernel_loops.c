@@ -5,6 +5,7 @@
  * otherwise one axis is a loop of vectors with a masked rest. A reduction keeps its sums in registers, one
  * chain for each element; where only a reduced axis can be read side by side, sums are kept by lane and
  * combined at the end by halves. */
+#include "codegen/cpu/debuginfo.h"
 #include "codegen/cpu/kernel_gen.h"
 
 #include <string.h>
@@ -226,6 +227,7 @@ static LLVMValueRef written_at_all(kgen *g, const kref *d)
 
 static void statement(kgen *g, const knode *s)
 {
+    debug_line(g->e, s->where);
     LLVMValueRef ok = written_at_all(g, &s->dest);
     emit_if c;
     if (ok) {
@@ -249,6 +251,7 @@ static void sums_begin(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
+        debug_line(g->e, s->where);
         elem t = elem_register(dest_elem(g, &s->dest));
         LLVMValueRef first =
             n->by_lane ? emit_neutral(g->e, reduction(s->op), t, g->lanes) : kg_dest_load(g, &s->dest);
@@ -262,6 +265,7 @@ static void sums_step(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
+        debug_line(g->e, s->where);
         LLVMValueRef temp = n->temp[point * (int)n->n_body + (int)i];
         LLVMTypeRef type = LLVMGetAllocatedType(temp);
         LLVMValueRef v = kg_vector(g, kg_eval(g, s->value));
@@ -288,6 +292,7 @@ static void sums_end(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
+        debug_line(g->e, s->where);
         LLVMValueRef temp = n->temp[point * (int)n->n_body + (int)i];
         LLVMValueRef v = LLVMBuildLoad2(g->e->b, LLVMGetAllocatedType(temp), temp, "");
         if (n->by_lane)
@@ -302,6 +307,7 @@ static void sums_end(kgen *g, nest *n, int point)
 static void values(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
+        debug_line(g->e, n->body[i]->where);
         elem t = elem_register(dest_elem(g, &n->body[i]->dest));
         n->temp[point * (int)n->n_body + (int)i] =
             emit_convert(g->e, kg_vector(g, kg_eval(g, n->body[i]->value)), t);
@@ -312,6 +318,7 @@ static void take(kgen *g, nest *n, int point)
 {
     for (uint32_t i = 0; i < n->n_body; i++) {
         const knode *s = n->body[i];
+        debug_line(g->e, s->where);
         LLVMValueRef v = n->temp[point * (int)n->n_body + (int)i];
         kg_dest_store(g, &s->dest,
                       kg_real(emit_combine(g->e, reduction(s->op), kg_dest_load(g, &s->dest), v)));

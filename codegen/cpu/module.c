@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codegen/cpu/debuginfo.h"
 #include "codegen/cpu/kernel.h"
 
 enum { MOST_VARIANTS = 8 };
@@ -176,16 +177,20 @@ bool module_build(arena *mem, const module_input *in, module_form form, object_b
     int why = setjmp(full);
     if (why) {
         arena_set_oom(mem, outer);
+        debug_close(&b->e);
         emit_close(&b->e);
         LLVMDisposeTargetMachine(tm);
         arena_fail(mem, why);
     }
     for (uint32_t i = 0; i < in->n_plans; i++)
         b->n_kernels += in->plans[i]->n_kernels;
+    if (in->debug)
+        debug_open(&b->e, mem, in->debug, in->debug_file);
     LLVMValueRef kernels[MOST_VARIANTS];
     for (uint32_t v = 0; v < b->n_variants; v++)
         kernels[v] = variant(b, v);
     table(b, kernels);
+    debug_close(&b->e);
     arena_set_oom(mem, outer);
     bool ok = write_out(b->e.mod, tm, in, form, out, err, err_size);
     emit_close(&b->e);

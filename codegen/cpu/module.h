@@ -20,6 +20,8 @@ typedef struct module_input {
     int level;                          /* of optimisation, 0 to 3 */
     int prefetch;                       /* members ahead; 0: 12, negative: none */
     bool verify;                        /* LLVM checks after each of its passes */
+    const source_set *debug;            /* NULL: no lines of the source in the code */
+    uint32_t debug_file;
     uint64_t source_hash;
 } module_input;
 

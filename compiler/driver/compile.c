@@ -314,7 +314,8 @@ static compile_result do_object(compilation *c, void *ud)
     char err[600] = "";
     module_input in = {.plans = plans, .n_plans = c->n_layers, .description = c->description,
                        .description_bytes = c->description_bytes, .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch,
-                       .level = c->opt.level, .verify = c->opt.verify, .source_hash = c->source_hash};
+                       .level = c->opt.level, .verify = c->opt.verify,
+                       .debug = c->opt.debug ? c->sources : NULL, .debug_file = c->file, .source_hash = c->source_hash};
     if (!o->backend->build(c->mem, &in, o->form, o->bytes, err, sizeof err)) {
         c->why = arena_strdup(c->mem, err);
         return COMPILE_FAILED;

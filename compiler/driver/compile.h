@@ -20,6 +20,7 @@ typedef struct compile_options {
     const char *const *defines; int n_defines;
     const char *const *arch; int n_arch;
     bool verify;
+    bool debug;                         /* lines of the source in the code */
     bool warnings, warnings_are_errors;
     const char *stop_after;             /* a pass, "lower", or NULL */
     bool color;

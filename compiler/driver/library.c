@@ -73,7 +73,7 @@ static void write_key(const jit_source *j, const char *layer, const int64_t *dim
     mp_for_compiler_v1()->cpu_features(cpu, sizeof cpu);
     buf_printf(key, "mpc " MPC_COMPILER_VERSION " abi %d build %016llx %016llx\n", MP_ABI_VERSION,
                (unsigned long long)compiler_build_id(), (unsigned long long)cpu_backend_stamp());
-    buf_printf(key, "level %d real %d layer %s\n", o->level, (int)o->real, layer);
+    buf_printf(key, "level %d real %d debug %d layer %s\n", o->level, (int)o->real, o->debug, layer);
     for (int i = 0; i < o->n_arch; i++)
         buf_printf(key, "arch %s\n", o->arch[i]);
     buf_printf(key, "cpu %llx %s\n", (unsigned long long)compiler_cpu_model(), cpu);

@@ -113,6 +113,7 @@ static void begin_one(body *b, ir_val v)
 {
     planner *pl = b->pl;
     const ir_node *n = at_of(pl, v);
+    b->p->here = n->where;
     acc_of *a = &accs_of(b)->of[v.i];
     ktype t = acc_type(pl, v);
     if (is_soft(n) || (n->op == OP_AGG_MAX && accs_of(b)->groups[n->args[0].i].used)) {
@@ -166,6 +167,7 @@ static void combine_one(body *b, ir_val v)
     planner *pl = b->pl;
     kplan *p = b->p;
     const ir_node *n = at_of(pl, v);
+    b->p->here = n->where;
     acc_of *a = &accs_of(b)->of[v.i];
     ktype t = acc_type(pl, v);
     if (ir_is(a->group))
@@ -283,6 +285,8 @@ static void step_group(body *b, ir_val s)
     if (g->stepped)
         return;
     g->stepped = true;
+    span after = p->here;
+    p->here = at_of(pl, s)->where;
     ktype t = acc_type(pl, s);
     nest q;
     nest_shape(b, &q, s);
@@ -310,6 +314,7 @@ static void step_group(body *b, ir_val s)
 
     put(b, &b->mem, &q, kn_store(p, kref_local(g->p, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, score, m))));
     put(b, &b->mem, &q, kn_accum(p, OP_ADD, kref_local(g->l, off), cell(b, g->p, off)));
+    p->here = after;
 }
 
 void agg_step(body *b, ir_val v)
@@ -317,6 +322,7 @@ void agg_step(body *b, ir_val v)
     planner *pl = b->pl;
     kplan *p = b->p;
     const ir_node *n = at_of(pl, v);
+    b->p->here = n->where;
     acc_of *a = &accs_of(b)->of[v.i];
     accs *s = accs_of(b);
     ktype t = acc_type(pl, v);

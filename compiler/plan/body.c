@@ -302,6 +302,7 @@ void make_local(body *b, ir_val v, at a)
 {
     planner *pl = b->pl;
     const ir_node *n = at_of(pl, v);
+    b->p->here = n->where;
     if (n->op == OP_EINSUM && computed_here(b, v, a)) {
         make_product(b, v, a);
         return;
@@ -333,6 +334,7 @@ static void emit_store(body *b, const anchor *an)
 {
     planner *pl = b->pl;
     const ir_node *n = at_of(pl, an->v);
+    b->p->here = n->where;
     spot w = an->member ? member_place(b) : row_place(b, AT_ROW, n->dom);
     if (n->dom.i == 0 && b->kp->rows.i != 0)
         w = (spot){AT_OTHER, n->dom, kx_int(b->p, 0)};
@@ -536,6 +538,7 @@ uint32_t body_build(planner *pl, uint32_t kernel)
         if (at_of(pl, a->v)->name && !first)
             first = at_of(pl, a->v)->name;
     }
+    const span start = kp->anchors.n ? at_of(pl, pl->anchors.at[kp->anchors.at[0]].v)->where : (span){0};
     b->k = (kkernel){.name = arena_printf(pl->mem, "%s_%u_%s", pl->l->name, pl->p->n_kernels, first ? first : "k"), .rows = rows_of(pl, kp->rows),
                      .fiber = kp->fiber, .flops_row = -1, .flops_member = -1, .bytes_row = -1, .bytes_member = -1};
     for (uint32_t i = pl->n_info - 1; i > 0; i--)
@@ -583,6 +586,7 @@ uint32_t body_build(planner *pl, uint32_t kernel)
     }
     if (pl->why)
         return 0;
+    pl->p->here = start;
     assemble(b);
     return kplan_add_kernel(pl->p, b->k);
 }

@@ -147,7 +147,7 @@ typedef struct kgemm {
 
 typedef struct knode {
     knode_kind kind;
-    span where;
+    span where;                                   /* source of the value that it computes; empty: none */
     struct knode **body; uint32_t n_body;
     struct knode **init; uint32_t n_init;         /* WALK, BLOCKS: set the accumulators */
     struct knode **combine; uint32_t n_combine;   /* WALK, BLOCKS: merge KX_OTHER into the accumulators */
@@ -206,6 +206,7 @@ typedef struct kplan {
     kpairs *pairs; uint32_t n_pairs;
     kloop_info *loops; uint32_t n_loops;
     struct kx_tables *tables;                    /* of kx.c */
+    span here;                                   /* while it is made: source of the statements that are added */
 } kplan;
 
 #endif

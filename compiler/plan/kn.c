@@ -35,6 +35,7 @@ static knode *node(kplan *p, knode_kind kind)
 {
     knode *n = NEW(p->mem, knode);
     n->kind = kind;
+    n->where = p->here;
     return n;
 }
 

@@ -1,5 +1,6 @@
 """--emit, --header, warnings, explain."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -72,6 +73,18 @@ class Stages(Case):
             self.assertRegex(err, r"variant \d of 3")
             self.assertIn("machine", self.mpc("a.mp", "-o", "b.so", "--arch", "x86-64-v2", "--arch", "aarch64", status=3)[1])
             self.assertNotIn("b.so", self.files())
+
+    def test_lines_of_the_source(self):
+        self.write("a.mp", GAT)
+        lines = lambda *args: set(map(int, re.findall(r"!DILocation\(line: (\d+)", self.mpc("a.mp", "--emit", "llvm", "-o", "-", *args)[0])))
+        self.assertEqual(lines(), set())
+        for level in ("-O0", "-O3"):
+            self.assertLessEqual({4, 5, 7}, lines("-g", level))         # z, s, g with what is fused into it
+        self.mpc("a.mp", "-g", "-o", "a.so")
+        with open(self.path("a.so"), "rb") as f:
+            self.assertIn(b".debug_line", f.read())
+        sizes = ["--graph", "karate", "-D", "in=3", "-D", "out=2"]
+        self.assertEqual(self.mpc("run", "a.so", *sizes)[0], self.mpc("run", "a.mp", "-g", *sizes)[0])
 
     def test_header(self):
         self.write("a.mp", GAT + ODD)
