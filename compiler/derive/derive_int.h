@@ -15,6 +15,12 @@ typedef struct slice_part {         /* a contribution to a range of an axis, not
     dim lo, len;
 } slice_part;
 
+typedef struct sequence_part {      /* a contribution to a sequence, itself one: in the order of its entries, or turned round */
+    struct sequence_part *next;
+    ir_val g;
+    bool turned;
+} sequence_part;
+
 typedef struct derivation {
     ir_layer *l;
     arena *work;
@@ -23,6 +29,7 @@ typedef struct derivation {
     uint8_t *wild;                  /* by value: WILD_ bits */
     ir_val *cot;                    /* by value: sum of the contributions so far; none is zero */
     slice_part **parts;             /* by value: contributions to ranges, not yet in the sum */
+    sequence_part **sequences;      /* by value: contributions to sequences */
     uint8_t *loop_done;             /* by loop */
 } derivation;
 

@@ -182,7 +182,8 @@ static void note_final(walk *w, ir_val v)
     loop_finals *f = &w->loops[n->u.loop.loop];
     if (!f->of)
         f->of = NEW_N(w->d.work, ir_val, w->d.l->loops[n->u.loop.loop].nstates);
-    f->of[n->u.loop.state] = v;
+    if (n->op == OP_FINAL)
+        f->of[n->u.loop.state] = v;
     if (!f->first)
         f->first = v.i;
 }
@@ -195,8 +196,8 @@ static void find_active(walk *w, uint32_t from)
         const ir_node *n = &d->l->nodes[i];
         if (!ir_is_float(n->type) || (w->cut && w->cut[i]))
             continue;
-        if (n->op == OP_FINAL) {
-            if (loop_active(d, &d->l->loops[n->u.loop.loop])) {
+        if (n->op == OP_FINAL || n->op == OP_RECORD) {
+            if (loop_active(d, &d->l->loops[n->u.loop.loop]) || (n->op == OP_RECORD && d->active[n->args[0].i])) {
                 d->active[i] = 1;
                 note_final(w, (ir_val){i});
             }
@@ -217,6 +218,8 @@ static void leave_loop(walk *w, uint32_t loop)
         dfinal[k] = d->cot[w->loops[loop].of[k].i];
         any = any || ir_is(dfinal[k]);
     }
+    for (uint32_t i = w->loops[loop].first; i < d->n; i++)
+        any = any || (d->sequences[i] && ir_at(d->l, (ir_val){i})->u.loop.loop == loop);
     if (any)
         derive_loop(d, loop, dfinal);
 }
@@ -235,7 +238,7 @@ static void go_back(walk *w, uint32_t from)
         if (w->cut && w->cut[i])
             continue;
         ir_set_where(d->l, ir_at(d->l, v)->where);
-        if (op == OP_FINAL) {
+        if (op == OP_FINAL || op == OP_RECORD) {
             const uint32_t loop = ir_at(d->l, v)->u.loop.loop;
             if (w->loops[loop].first == i)
                 leave_loop(w, loop);
@@ -270,6 +273,7 @@ static void run(ir_layer *l, arena *work, const derive_seed *seeds, uint32_t n_s
     d->active = NEW_N(work, uint8_t, d->n);
     d->cot = NEW_N(work, ir_val, d->n);
     d->parts = NEW_N(work, slice_part *, d->n);
+    d->sequences = NEW_N(work, sequence_part *, d->n);
     d->wild = wild_find(l, d->n, work);
     w.loops = NEW_N(work, loop_finals, l->n_loops + 1);
     for (uint32_t k = 0; k < n_wanted; k++)

@@ -173,6 +173,7 @@ ir_val ir_recall(ir_layer *l, uint32_t loop, ir_val sequence, bool back);
 ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, dim slots);
 uint32_t ir_region_parent(const ir_layer *l, uint32_t region);
 bool ir_region_within(const ir_layer *l, uint32_t inner, uint32_t outer);    /* inner is outer or stands in it */
+uint32_t ir_region_join(const ir_layer *l, uint32_t a, uint32_t b);          /* the inner one, of which the other stands around it */
 
 /* Questions. */
 static inline bool ir_is_float(unsigned type) { return type <= T_BF16; }

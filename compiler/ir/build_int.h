@@ -16,7 +16,6 @@ ir_val ir_intern(ir_layer *l, ir_node *n, const ir_val *args, uint32_t nargs);
 /* Always a new value; later ones that are equal become it, unless an earlier one is equal, too. */
 ir_val ir_append(ir_layer *l, ir_node *n, const ir_val *args, uint32_t nargs);
 
-uint32_t ir_region_join(const ir_layer *l, uint32_t a, uint32_t b);
 /* The domain of an operation on both: one of them, or either if the other is the unit's. */
 ir_dom ir_dom_join(const ir_layer *l, ir_op op, ir_dom a, ir_dom b);
 ir_dom ir_domain_add(ir_layer *l, const ir_domain *d);

@@ -325,3 +325,79 @@ ir_layer *ir_compact(const ir_layer *from, arena *mem)
 {
     return ir_rebuild(from, mem, NULL, NULL);
 }
+
+/* ---- cloning ---- */
+
+ir_cloner *ir_cloner_new(ir_layer *l, arena *work, uint32_t loop, uint32_t into)
+{
+    ir_cloner *c = NEW(work, ir_cloner);
+    *c = (ir_cloner){.copy = {.from = l, .to = l}, .region = l->loops[loop].region, .n = l->n_nodes, .work = work};
+    c->copy.memo = NEW_N(work, ir_val, l->n_nodes);
+    c->copy.loops = NEW_N(work, uint32_t, l->n_loops);
+    c->copy.ended = NEW_N(work, uint8_t, l->n_loops);
+    c->copy.live.state = NEW_N(work, uint8_t *, l->n_loops);
+    c->copy.loops[loop] = 1 + into;
+    for (uint32_t i = 0; i < l->n_loops; i++) {
+        c->copy.live.state[i] = NEW_N(work, uint8_t, l->loops[i].nstates);
+        memset(c->copy.live.state[i], 1, l->loops[i].nstates);
+    }
+    for (uint32_t v = 1; v < c->n; v++)
+        if (!ir_region_within(l, l->nodes[v].region, c->region))
+            c->copy.memo[v] = (ir_val){v};
+    return c;
+}
+
+static void clone_want(const ir_cloner *c, uint8_t *seen, values *todo, ir_val v)
+{
+    if (v.i && !seen[v.i] && !ir_is(c->copy.memo[v.i])) {
+        seen[v.i] = 1;
+        vec_push(c->work, todo, v);
+    }
+}
+
+/* Operands stand before what is made of them, the whole of a loop before what it leaves behind: so rising indices will do. */
+ir_val ir_clone(ir_cloner *c, ir_val root)
+{
+    ir_copier *k = &c->copy;
+    ir_layer *l = k->to;
+    uint8_t *seen = NEW_N(c->work, uint8_t, c->n);
+    values todo = {0}, args = {0};
+    uint32_t first = c->n, last = 0;
+    clone_want(c, seen, &todo, root);
+    while (todo.n) {
+        const ir_val v = vec_pop(&todo);
+        const ir_node *n = ir_at(l, v);
+        first = v.i < first ? v.i : first;
+        last = v.i > last ? v.i : last;
+        for (uint32_t i = 0; i < n->nargs; i++)
+            clone_want(c, seen, &todo, n->args[i]);
+        clone_want(c, seen, &todo, l->domains[n->dom.i].map);
+        if (ir_ops[n->op].cls != CLS_LOOP)
+            continue;
+        const ir_loop *p = &l->loops[n->u.loop.loop];
+        for (uint32_t i = 0; i < p->nstates && p->region != c->region; i++) {
+            clone_want(c, seen, &todo, p->states[i].init);
+            clone_want(c, seen, &todo, p->states[i].state);
+            if (ir_leaves_loop((ir_op)n->op))
+                clone_want(c, seen, &todo, p->states[i].next);
+        }
+        clone_want(c, seen, &todo, p->tol);
+        clone_want(c, seen, &todo, p->count);
+    }
+    const span before = l->builder->where;
+    for (uint32_t i = first; i <= last; i++) {
+        if (!seen[i])
+            continue;
+        const ir_node *n = ir_at(l, (ir_val){i});
+        vec_clear(&args);
+        for (uint32_t j = 0; j < n->nargs; j++)
+            vec_push(c->work, &args, k->memo[n->args[j].i]);
+        ir_set_where(l, n->where);
+        const ir_val made = copy_value(k, (ir_val){i}, args.at);
+        if (n->name)
+            ir_name(l, made, n->name);
+        k->memo[i] = made;
+    }
+    ir_set_where(l, before);
+    return k->memo[root.i];
+}

@@ -52,4 +52,17 @@ ir_dom ir_copy_dom(ir_copier *c, ir_dom old);
 ir_layer *ir_rebuild(const ir_layer *from, arena *mem, ir_rewrite *rewrite, void *ud);
 ir_layer *ir_compact(const ir_layer *from, arena *mem);
 
+/* The step of a loop once more, in the step of another loop of the same layer: values of the first loop's region and of
+ * loops inside of it are made again, others stand for themselves. `memo` is by value, of those that were there at the
+ * beginning: what it becomes, or none as long as it has not been made. The caller sets it for the states of the loop
+ * and what else is special to it (its steps, what it recalls) before anything is made. */
+typedef struct ir_cloner {
+    ir_copier copy;
+    uint32_t region, n;
+    arena *work;
+} ir_cloner;
+
+ir_cloner *ir_cloner_new(ir_layer *l, arena *work, uint32_t loop, uint32_t into);
+ir_val ir_clone(ir_cloner *c, ir_val v);
+
 #endif

@@ -84,7 +84,8 @@ double ir_scalar(ir_op op, const double *x)
     case OP_AGG_ALL: case OP_AGG_EXPSUM: case OP_AGG_SOFTSUM: case OP_AGG_ARGMAX: case OP_AGG_ARGMIN:
     case OP_POSITION: case OP_SOFTMAX: case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_DST_SRC:
     case OP_MAP_PREFIX: case OP_MAP_SUFFIX: case OP_MAP_GRAPH: case OP_MAP_UNIT: case OP_MAP_INDEX: case OP_MAP_PAIR:
-    case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_N:
+    case OP_MAP_FIRST: case OP_MAP_SECOND: case OP_STATE: case OP_STEP: case OP_FINAL: case OP_STEPS:
+    case OP_RECORD: case OP_RECALL: case OP_N:
         break;
     }
     return NAN;                                 /* not an operation on numbers */
