@@ -1,0 +1,76 @@
+"""What the examples are compiled to: kernels and stored arrays of each layer, pinned in plans.txt.
+
+    plans.py MPC [--bless]
+
+A line of plans.txt is a layer; `--bless` writes the file anew, and the diff is read in review. Besides, no plan of any program
+of the tests may store an array by edge, unless STORED says why.
+"""
+import concurrent.futures
+import difflib
+import glob
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PINS = os.path.join(HERE, "plans.txt")
+HEAD = """# layer: kernels (rows, and what each row walks); arrays that are stored besides inputs and outputs.
+# Made by plans.py --bless.
+"""
+# program, layer, array: why it may be stored by edge (docs/design.md, "Which values are stored")
+STORED = {
+    ("examples/layers/label_propagation.mp", "TextClassifier", "similarity"): "two wide rows an edge, read in each step of the loop",
+    ("tests/passes/programs/attention_forms.mp", "AttentionForms", "kept"): "a share by edge, read in each step of the loop",
+    ("tests/prop/programs/small_products.mp", "Layer0", "broadcast"): "the index that makes pairs",
+    ("tests/prop/programs/step_of_edges.mp", "Layer0", "z14"): "a state by edge",
+    ("tests/prop/programs/step_of_edges.mp", "Layer0", "next z14"): "a state by edge",
+}
+
+
+def plans(mpc, program):
+    """(layer, kernels, stored) of each layer; None where the program cannot be compiled."""
+    p = subprocess.run([mpc, program, "--emit", "plan", "-o", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if p.returncode:
+        return None
+    found = []
+    for line in p.stdout.splitlines():
+        if m := re.match(r"plan (\w+)", line):
+            found.append((m[1], [], []))
+        elif m := re.match(r"kernel \d+ \S+  rows (\S+?),? ?(?:fiber ([^,]+))?(?:, tiles.*)?$", line):
+            found[-1][1].append(m[1] + (f" over {m[2]}" if m[2] else ""))
+        elif m := re.match(r"buffer \d+ (.+): \w+ (\S+) x (.+?)  work", line):
+            found[-1][2].append((m[1], m[2], m[3]))
+    return found
+
+
+def main():
+    mpc = sys.argv[1]
+    examples = sorted(glob.glob(os.path.join(ROOT, "examples", "**", "*.mp"), recursive=True))
+    others = sorted(glob.glob(os.path.join(ROOT, "tests", "*", "programs", "*.mp")))
+    lines, wrong = [], []
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda f: plans(mpc, f), examples + others)
+    for file, result in zip(examples + others, results):
+        name = os.path.relpath(file, ROOT)
+        for layer, kernels, stored in result or []:
+            for array, rows, elems in stored:
+                if rows == "edges" and (name, layer, array) not in STORED:
+                    wrong.append(f"{name}: {layer} stores {array} by edge ({elems} elements)")
+            if file in examples:
+                what = "; ".join(kernels) + " | " + (", ".join(f"{a}[{r}, {e}]" for a, r, e in stored) or "nothing")
+                lines.append(f"{name} {layer}: {len(kernels)}: {what}\n")
+    if "--bless" in sys.argv:
+        with open(PINS, "w") as f:
+            f.write(HEAD + "".join(lines))
+    with open(PINS) as f:
+        pinned = [line for line in f if not line.startswith("#")]
+    diff = list(difflib.unified_diff(pinned, lines, "plans.txt", "now", n=0))
+    sys.stdout.writelines(diff)
+    for line in wrong:
+        print(line)
+    sys.exit(1 if diff or wrong else 0)
+
+
+main()
