@@ -137,6 +137,8 @@ FITS = [
     ('poly_exp_short', 64, 6, -LN2_2, LN2_2, q_exp, lambda r: r * r / exp(r), 'the same for the f32 pow'),
     ('poly_log', 32, 8, sqrt(mpf(1) / 2) - 1, sqrt(2) - 1, p_log,
      lambda f: abs(f ** 3 / log1p(f)) if f else mpf(0), 'log(1 + f) = f - f^2 / 2 + f^3 P(f)'),
+    ('poly_log_wide', 32, 4, 0, mpf(1) / 9, r_log, lambda z: z * sqrt(z) / log1p(2 * sqrt(z) / (1 - sqrt(z))) if z else mpf(0),
+     'log = 2 s + s z R(z), s = f / (2 + f), z = s^2, f from 0 to 1'),
     ('poly_log', 64, 7, 0, S2, r_log, lambda z: z / 2, 'log = 2 s + s z R(z), s = f / (2 + f), z = s^2'),
     ('poly_log_short', 64, 5, 0, S2, r_log, lambda z: z / 2, 'the same for the f32 pow'),
     ('poly_log_tail', 64, 7, 0, S2, r_log_tail, lambda z: z * z / 2, 'log = 2 s + 2/3 s^3 + s^5 T(z)'),

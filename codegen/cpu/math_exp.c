@@ -65,23 +65,32 @@ val body_tanh(const mx *m, const val *a)
     return emit_copysign(e, r, x);
 }
 
+/* e^-|x|: without overflow one factor serves all of the range, 2^(n + up), and another takes 2^up back, so that
+ * results below the normal range round once more there only. */
+static val exp_minus_abs(const mx *m, val x)
+{
+    emitter *e = m->e;
+    int up = m->wide ? 512 : 64;
+    val minus = emit_max(e, emit_neg(e, emit_abs(e, x)), mx_pick(m, -104, -746));
+    mx_exp p = mx_exp_parts(m, minus);
+    val s = mx_power2(m, emit_add(e, p.n, mx_int(m, up)));
+    return emit_mul(e, emit_fma(e, s, p.q, s), mx_c(m, ldexp(1, -up)));
+}
+
 /* By e^-|x|, which cannot overflow: 1 / (1 + z) right of 0, z / (1 + z) left of it. */
 val body_sigmoid(const mx *m, const val *a)
 {
     emitter *e = m->e;
-    val minus = emit_neg(e, emit_abs(e, a[0]));
-    val z = body_exp(m, &minus);
-    val one = mx_c(m, 1);
-    val top = emit_select(e, emit_cmp(e, CMP_GE, a[0], mx_c(m, 0)), one, z);
-    return emit_div(e, top, emit_add(e, one, z));
+    val z = exp_minus_abs(m, a[0]), one = mx_c(m, 1);
+    val left = emit_cmp(e, CMP_LT, mx_to_bits(m, a[0]), mx_int(m, 0));     /* by the sign: -0 and NaN do no harm */
+    return emit_div(e, emit_select(e, left, z, one), emit_add(e, one, z));
 }
 
 /* max(x, 0) + log1p(e^-|x|) */
 val body_softplus(const mx *m, const val *a)
 {
     emitter *e = m->e;
-    val minus = emit_neg(e, emit_abs(e, a[0]));
-    val z = body_exp(m, &minus);
+    val z = exp_minus_abs(m, a[0]);
     return emit_add(e, emit_relu(e, a[0]), mx_log1p_between(m, z));
 }
 

@@ -30,6 +30,12 @@ static const double poly_log32[] = {
     0x1.055bae0000000p-3, -0x1.38b6d00000000p-4,
 };
 
+/* log = 2 s + s z R(z), s = f / (2 + f), z = s^2, f from 0 to 1; 2^-27.7 */
+static const double poly_log_wide32[] = {
+    0x1.5555020000000p-1, 0x1.99d2080000000p-2, 0x1.1ebd140000000p-2,
+    0x1.1ed79e0000000p-2,
+};
+
 /* log = 2 s + s z R(z), s = f / (2 + f), z = s^2; 2^-59.5 */
 static const double poly_log64[] = {
     0x1.5555555555592p-1, 0x1.999999997fdb9p-2, 0x1.24924941f12fcp-2,
