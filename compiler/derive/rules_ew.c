@@ -3,7 +3,13 @@
  * Where a factor can be infinite (derive_times), a cotangent of zero gives zero. At kinks the derivative is PyTorch's. */
 #include "compiler/derive/derive_int.h"
 
-static bool is_positive(const derivation *d, ir_val v) { return v.i < d->n && d->wild[v.i] & WILD_POSITIVE; }
+/* Of a number and not wild: may be divided by; is in the domain of a root. */
+static bool is_not_zero(const derivation *d, ir_val v) { return (d->wild[v.i] & (WILD_MAY_BE | WILD_NOT_ZERO)) == WILD_NOT_ZERO; }
+static bool is_not_negative(const derivation *d, ir_val v)
+{
+    return (d->wild[v.i] & (WILD_MAY_BE | WILD_NOT_NEGATIVE)) == WILD_NOT_NEGATIVE;
+}
+static bool is_positive(const derivation *d, ir_val v) { return is_not_zero(d, v) && is_not_negative(d, v); }
 
 
 static ir_val scaled(derivation *d, ir_val v, double by) { return ir_mul(d->l, v, ir_const(d->l, derive_type(d->l, v), by)); }
@@ -54,12 +60,9 @@ void derive_DIV(derivation *d, ir_val y, ir_val dy)
 {
     ir_layer *l = d->l;
     ir_val a = derive_arg(d, y, 0), b = derive_arg(d, y, 1);
-    const bool safe = is_positive(d, b) && !derive_wild(d, b);
-    double c;
-    if (derive_wants(d, a)) {
-        const bool plain = safe || (ir_is_uniform(l, b, &c) && c != 0);
-        derive_add_repeated(d, a, plain ? ir_div(l, dy, b) : derive_times(d, dy, ir_div(l, number(d, b, 1), b), true), y);
-    }
+    const bool safe = is_not_zero(d, b);
+    if (derive_wants(d, a))
+        derive_add_repeated(d, a, safe ? ir_div(l, dy, b) : derive_times(d, dy, ir_div(l, number(d, b, 1), b), true), y);
     if (derive_wants(d, b))
         derive_add_repeated(d, b, ir_neg(l, derive_times(d, dy, ir_div(l, y, b), !safe || derive_wild(d, y))), y);
 }
@@ -140,27 +143,21 @@ void derive_EXPM1(derivation *d, ir_val y, ir_val dy) { chain(d, y, dy, ir_exp(d
 void derive_LOG(derivation *d, ir_val y, ir_val dy)
 {
     ir_val a = derive_arg(d, y, 0);
-    if (is_positive(d, a) && !derive_wild(d, a))
+    if (is_positive(d, a))
         derive_add_repeated(d, a, ir_div(d->l, dy, a), y);
     else
         chain(d, y, dy, ir_div(d->l, number(d, y, 1), a), true);
 }
 
-static bool tame_root(const derivation *d, ir_val y)
-{
-    ir_val a = derive_arg(d, y, 0);
-    return is_positive(d, a) && !derive_wild(d, a);
-}
-
 void derive_SQRT(derivation *d, ir_val y, ir_val dy)
 {
-    chain(d, y, dy, ir_div(d->l, number(d, y, 0.5), y), !tame_root(d, y));
+    chain(d, y, dy, ir_div(d->l, number(d, y, 0.5), y), !is_positive(d, derive_arg(d, y, 0)));
 }
 
 void derive_SQRT0(derivation *d, ir_val y, ir_val dy)
 {
     ir_val zero = derive_zero(d, y), factor = ir_div(d->l, number(d, y, 0.5), y);
-    chain(d, y, dy, ir_where(d->l, ir_eq(d->l, y, zero), zero, factor), !tame_root(d, y));
+    chain(d, y, dy, ir_where(d->l, ir_eq(d->l, y, zero), zero, factor), !is_not_negative(d, derive_arg(d, y, 0)));
 }
 
 void derive_RSQRT(derivation *d, ir_val y, ir_val dy)

@@ -107,6 +107,9 @@ ir_val ir_bucket(ir_layer *l, ir_val a, dim range);
 /* site: a place of the program, no two alike. key: a T_F64 scalar of the unit domain that tells the steps around
  * it apart (ir_step_key); p: a scalar of the unit domain and of a's type. */
 ir_val ir_dropout(ir_layer *l, ir_val a, ir_val p, ir_val key, uint32_t site);
+/* a by another name: no other value is it, no constructor looks through it. Derivatives can be taken by it. When a layer is
+ * made anew (copy.h), it is a again. site: no two alike, and none of a dropout. */
+ir_val ir_variable(ir_layer *l, ir_val a, uint32_t site);
 ir_val ir_step_key(ir_layer *l, uint32_t region);           /* 0 outside of loops; (outer step * K) + step … inside */
 
 /* Over feature axes. A negative axis counts from the end. */

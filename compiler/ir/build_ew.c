@@ -274,3 +274,12 @@ ir_val ir_dropout(ir_layer *l, ir_val a, ir_val p, ir_val key, uint32_t site)
     n.u.place = site;
     return ir_intern(l, &n, (ir_val[]){a, p, key}, 3);
 }
+
+/* A dropout that keeps everything. */
+ir_val ir_variable(ir_layer *l, ir_val a, uint32_t site)
+{
+    ir_check_arith(l, OP_DROPOUT, a);
+    ir_node n = ir_blank_like(l, OP_DROPOUT, a);
+    n.u.place = site;
+    return ir_intern(l, &n, (ir_val[]){a, ir_like(l, a, 0), ir_const(l, T_F64, 0)}, 3);
+}

@@ -82,6 +82,9 @@ typedef struct lowering {
     uint32_t n_frames, place;
     map *flips;                                  /* hash of (frame, loop, state) -> FLIP_ bits */
     bool flipped;
+    arena *work;                                 /* of one gradient at a time */
+    map variables;                               /* hash of (frame, symbol) -> the value that gradients are taken by */
+    uint32_t n_variables;
 } lowering;
 
 /* ---- machine.c ---- */
@@ -125,5 +128,9 @@ ir_val lower_layer_norm(lowering *L, const ir_val *a);
 ir_val lower_einsum(lowering *L, const sem_expr *e, const ir_val *a);
 ir_val lower_shape(lowering *L, const frame *f, const sem_expr *e, const ir_val *a);
 ir_val lower_lookup(lowering *L, ir_val table, ir_val index);
+
+/* ---- grad.c ---- */
+lowered lower_variable(lowering *L, const frame *f, const sem_sym *s, lowered x);   /* x itself, if no gradient is by s */
+lowered lower_grad(lowering *L, lowered y, lowered x);
 
 #endif

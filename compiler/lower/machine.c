@@ -207,7 +207,7 @@ static bool definition(lowering *L, frame *f, const sem_sym *s, lowered *out)
     if (!ready(L, f, s->value, is_wide(s->type.elem))) return false;
     lowered x = settle(L, s, typed(L, f, s->value, &s->type));
     ir_name(L->l, x.v, s->name);
-    *out = x;
+    *out = lower_variable(L, f, s, x);
     return true;
 }
 
@@ -242,7 +242,7 @@ static frame *enter(lowering *L, frame *f, const sem_expr *e)
     frame *g = frame_new(L, callee, f, region_in(f, e->u.call.loop), depth_in(f, e->u.call.loop));
     for (uint32_t i = 0; i < callee->layer->n_inputs; i++) {
         const sem_sym *s = callee->layer->inputs[i];
-        if (e->args[i]) g->inputs[i] = settle(L, s, typed(L, f, e->args[i], &s->type));
+        if (e->args[i]) g->inputs[i] = lower_variable(L, g, s, settle(L, s, typed(L, f, e->args[i], &s->type)));
         else g->inputs[i].v = env_param(callee, s);
     }
     return g;
@@ -365,9 +365,13 @@ static bool expr_step(lowering *L, uint32_t at, lowered *out)
         out->v = env_param(e, it.e->u.param.sym);
         return true;
     }
-    case SEM_GRAD:
-        lower_fail(L, DIAG_LIMIT, it.e->at, "grad is not supported by this version");
-        return false;
+    case SEM_GRAD: {
+        const sem_expr *y = it.e->args[0];
+        lowered x;
+        if (!ready(L, it.f, y, is_wide(y->type.elem)) || !read(L, it.f, it.e, &x)) return false;
+        *out = lower_grad(L, *slot(it.f, y, is_wide(y->type.elem)), x);
+        return true;
+    }
     default:
         if (!operands(L, it)) return false;
         *out = build(L, &it);

@@ -346,6 +346,7 @@ static sem_expr *grad(checker *c, const ast_expr *e, const ast_expr *ye, const a
     r->dom = v->dom;
     r->type = v->type;
     r->u.sym = v->u.sym;
+    r->u.sym->by_grad = true;
     return r;
 }
 

@@ -177,6 +177,7 @@ struct sem_sym {
     sem_init_kind init;                          /* PARAM; NONE: the default */
     double init_a, init_b;
     bool used;                                   /* read somewhere */
+    bool by_grad;                                /* a gradient is taken by it */
     bool aggregated;                             /* it ends in an aggregate or an output */
     uint32_t n_reads;                            /* of its equation */
     sem_sym **reads;
