@@ -189,6 +189,19 @@ static void values(void)
 
 /* ---- needs ---- */
 
+static void gradients(void)
+{
+    RUN("node h = x * 1; update y = grad(h * h + x, h);", 2, 4, 6, 8, 10, 12, 14, 16);
+    RUN("node h = x * 1; update y = grad(h * h + x, x);", 3, 5, 7, 9, 11, 13, 15, 17);
+    RUN("node s = sum(w * src.x); update y = grad(s, x);", 1, 1, 4, 4, 5, 5, 5, 5);
+    RUN("global shift = zeros(d); node z = x + shift; update global y = grad(z * z, shift);", 32, 40);
+    RUN("edge one = 1; update edge y = grad(sum(one * src.x[0]), one);", 1, 5, 5, 3, 7);
+    RUN("node e = grad(x ** 3, x); update y = grad(e, x)[0];", 6, 18, 30, 42);
+    RUN("iterate z = x[0] for 2 { next z = z - 0.25 * grad(z * z, z); } update y = z;", 0.25, 0.75, 1.25, 1.75);
+    RUN_BLOCK("node s = sum(w * src.x); update src y = grad(s, x)[1];", 1, 0, 5, 0);
+    RUN_BLOCK("node s = x * in_degree; update src y = grad(s, x)[0];", 0, 3, 0, 0);
+}
+
 static void need(const char *body, const char *square, const char *degrees)
 {
     char text[1000];
@@ -266,6 +279,8 @@ static void limits(void)
           true);
     limit("layer A(d) { node x[d]; node y0 = x;\n", "iterate y# = y@ for 2 { next y# = y# + 1; }\n", 2000,
           "update g = y1999; }", true);
+    limit("layer A(d) { node x[d]; node y0 = sigmoid(x) * x;\n", "node y# = grad(y@, x);\n", 14, "update g = y13; }",
+          true);
 }
 
 static void define(const char *name, const char *value, bool good)
@@ -284,6 +299,7 @@ static void define(const char *name, const char *value, bool good)
 int main(void)
 {
     values();
+    gradients();
     needs();
     limits();
     define("out", "4", true);
