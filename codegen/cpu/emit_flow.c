@@ -192,6 +192,7 @@ LLVMValueRef emit_function_begin(emitter *e, const char *name, fn_visibility vis
     char width[16];
     snprintf(width, sizeof width, "%d", e->target->vector_bits);
     set_text(e, fn, "target-cpu", e->target->cpu);
+    set_text(e, fn, "tune-cpu", e->target->tune);
     if (e->target->features[0])
         set_text(e, fn, "target-features", e->target->features);
     set_text(e, fn, "prefer-vector-width", width);

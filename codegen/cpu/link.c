@@ -2,6 +2,7 @@
 #define _GNU_SOURCE             /* pipe2 */
 #include "codegen/cpu/link.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -149,6 +150,23 @@ static bool link_files(const char *out, char **files, size_t n_files, const char
     return false;
 }
 
+/* An object of another machine, which the compilers here cannot link. */
+static bool is_foreign(const object_bytes *o)
+{
+#if defined(__x86_64__)
+    const uint16_t here = EM_X86_64;
+#elif defined(__aarch64__)
+    const uint16_t here = EM_AARCH64;
+#else
+    const uint16_t here = EM_NONE;
+#endif
+    Elf64_Ehdr h;
+    if (o->size < sizeof h)
+        return false;
+    memcpy(&h, o->data, sizeof h);
+    return memcmp(h.e_ident, ELFMAG, SELFMAG) == 0 && h.e_machine != here;
+}
+
 bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra,
                  size_t n_extra, char *err, size_t err_size)
 {
@@ -159,6 +177,12 @@ bool link_shared(const char *path, const object_bytes *objects, size_t n_objects
     char **files = calloc(n_objects ? n_objects : 1, sizeof *files);
     size_t written = 0;
     bool ok = false, have_folder = false;
+    const char *own = getenv("MPC_CC");
+    if (n_objects && is_foreign(&objects[0]) && (!own || !own[0])) {
+        snprintf(err, err_size, "this code is for another machine: a library of it needs MPC_CC to name a compiler for that machine "
+                 "(--emit obj makes the object alone)");
+        goto done;
+    }
     if (!folder || !library || !files) {
         snprintf(err, err_size, "out of memory");
         goto done;

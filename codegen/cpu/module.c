@@ -84,16 +84,12 @@ static LLVMValueRef variant(builder *b, uint32_t v)
     return list(b, entry_type(b), entries, n, "kernels");
 }
 
-/* What a CPU must have to run the variant: the level, or the features that LLVM was given by name. */
+/* What a CPU must have to run the variant. */
 static const char *needs(builder *b, const cpu_target *t)
 {
-    if (!t->features[0])
-        return t->isa == CPU_AARCH64 ? "aarch64"
-               : t->level >= 4       ? "x86-64-v4"
-               : t->level == 3       ? "x86-64-v3"
-                                     : "x86-64-v2";
-    return t->isa == CPU_AARCH64 ? "aarch64"
-                                 : arena_printf(b->mem, "x86-64-v%d", t->level >= 2 ? t->level : 2);
+    if (t->isa == CPU_AARCH64)
+        return "aarch64";
+    return t->features[0] ? arena_printf(b->mem, "%s,%s", t->cpu, t->features) : t->cpu;
 }
 
 static void table(builder *b, LLVMValueRef *kernels)
@@ -124,6 +120,22 @@ static void table(builder *b, LLVMValueRef *kernels)
     LLVMSetAlignment(g, 16);
 }
 
+static bool needs_more(const cpu_target *a, const cpu_target *b)
+{
+    return a->level != b->level ? a->level > b->level : strlen(a->features) > strlen(b->features);
+}
+
+/* The loader takes the last one that the machine can run: from the least to the best, equals as they were given. */
+static void order_variants(builder *b)
+{
+    for (uint32_t v = 1; v < b->n_variants; v++)
+        for (uint32_t k = v; k > 0 && needs_more(&b->target[k - 1], &b->target[k]); k--) {
+            cpu_target t = b->target[k];
+            b->target[k] = b->target[k - 1];
+            b->target[k - 1] = t;
+        }
+}
+
 static bool targets(builder *b, char *err, size_t err_size)
 {
     static const char *const native[] = {"native"};
@@ -141,6 +153,7 @@ static bool targets(builder *b, char *err, size_t err_size)
             return false;
         }
     }
+    order_variants(b);
     return true;
 }
 

@@ -2,8 +2,8 @@
  * object.
  *
  * Kernels are numbered over the plans in their order. With several CPUs each kernel is there once for each,
- * and the table says what each variant needs; the loader takes the last one that the machine can run, so
- * they should be given from the least to the best, all of one machine type. */
+ * and the table says what each variant needs, from the least to the best; the loader takes the last one that the
+ * machine can run. All are of one machine type. */
 #ifndef MPC_CODEGEN_CPU_MODULE_H
 #define MPC_CODEGEN_CPU_MODULE_H
 

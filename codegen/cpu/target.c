@@ -1,6 +1,9 @@
 /* CPU targets: see target.h. Named ones come from target.def; `native` is put together from what LLVM says of
  * the machine, by features and not by name, so that a masked feature (a virtual machine, an old kernel) is
- * not used. */
+ * not used.
+ *
+ * LLVM is told the level and the few features beside it that the emitters use, so that a module can say exactly what
+ * it needs and is never loaded where an instruction is missing; the CPU's name is for timings alone. */
 #include "codegen/cpu/target.h"
 
 #include <pthread.h>
@@ -95,19 +98,33 @@ static const char *const level2[] = {"sse4.2", "popcnt", "cx16", "sahf"};
 static const char *const level3[] = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"};
 static const char *const level4[] = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
 
+/* The level, and what the description claims beyond it, in LLVM's words. */
+static void name_instructions(cpu_target *t, bool avx2)
+{
+    if (t->isa == CPU_AARCH64) {
+        snprintf(t->cpu, sizeof t->cpu, "generic");
+        return;
+    }
+    snprintf(t->cpu, sizeof t->cpu, "x86-64-v%d", t->level);
+    if (t->level > 2)
+        return;
+    const struct { bool has; const char *name; } beyond[] = {
+        {t->has_mask, "+avx"}, {avx2, "+avx2"}, {t->has_fma, "+fma"}, {t->has_f16, "+f16c"}};
+    for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++)
+        if (beyond[i].has) {
+            size_t at = strlen(t->features);
+            snprintf(t->features + at, sizeof t->features - at, "%s%s", at ? "," : "", beyond[i].name);
+        }
+}
+
 static bool describe_native(cpu_target *t, char *err, size_t err_size)
 {
     char *cpu = LLVMGetHostCPUName();
     char *features = LLVMGetHostCPUFeatures();
     char *triple = LLVMGetDefaultTargetTriple();
     bool ok = false;
-    snprintf(t->cpu, sizeof t->cpu, "%s", cpu);
+    snprintf(t->tune, sizeof t->tune, "%s", cpu);
     snprintf(t->triple, sizeof t->triple, "%s", triple);
-    if (strlen(features) >= sizeof t->features) {
-        snprintf(err, err_size, "the feature list of this CPU is too long");
-        goto done;
-    }
-    snprintf(t->features, sizeof t->features, "%s", features);
     if (strncmp(triple, "x86_64", 6) == 0) {
         t->isa = CPU_X86_64;
         if (!HAS_ALL(features, level2)) {
@@ -121,6 +138,7 @@ static bool describe_native(cpu_target *t, char *err, size_t err_size)
         t->has_fma = has_feature(features, "fma");
         t->has_f16 = has_feature(features, "f16c");
         t->has_mask = has_feature(features, "avx");
+        name_instructions(t, has_feature(features, "avx2"));
         ok = true;
     } else if (strncmp(triple, "aarch64", 7) == 0 || strncmp(triple, "arm64", 5) == 0) {
         t->isa = CPU_AARCH64;
@@ -129,6 +147,7 @@ static bool describe_native(cpu_target *t, char *err, size_t err_size)
         t->vector_registers = 32;
         t->has_fma = t->has_f16 = true;
         t->has_mask = false;
+        name_instructions(t, false);
         ok = true;
     } else {
         snprintf(err, err_size, "no code generation for this machine (%s); name a CPU to compile for",
@@ -156,7 +175,7 @@ bool cpu_target_find(const char *name, cpu_target *out, char *err, size_t err_si
         const target_row *r = &rows[i];
         if (strcmp(r->name, name) != 0)
             continue;
-        snprintf(out->cpu, sizeof out->cpu, "%s", r->cpu);
+        snprintf(out->tune, sizeof out->tune, "%s", r->cpu);
         out->isa = r->isa;
         out->level = r->level;
         out->vector_bits = r->bits;
@@ -164,6 +183,7 @@ bool cpu_target_find(const char *name, cpu_target *out, char *err, size_t err_si
         out->has_fma = r->fma;
         out->has_f16 = r->f16;
         out->has_mask = r->mask;
+        name_instructions(out, false);
         /* The machine's own triple where it is of that kind (its vendor and libc), else that of Linux. */
         char *host = LLVMGetDefaultTargetTriple();
         bool host_x86 = strncmp(host, "x86_64", 6) == 0, host_arm = strncmp(host, "aarch64", 7) == 0;

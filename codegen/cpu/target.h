@@ -16,9 +16,10 @@ typedef enum { CPU_X86_64, CPU_AARCH64 } cpu_isa;
 
 typedef struct cpu_target {
     char name[40];          /* as the user wrote it */
-    char cpu[40];           /* LLVM's name */
+    char cpu[40];           /* LLVM's name of the level: nothing beyond it is used, but for `features` */
+    char features[64];      /* what the code needs beyond the level, as "+avx,+f16c" */
+    char tune[40];          /* LLVM's name of the CPU whose timings are meant */
     char triple[64];
-    char features[2048];    /* LLVM's feature string: empty, but for `native` */
     cpu_isa isa;
     int vector_bits;        /* preferred width: 128, 256 or 512 */
     int vector_registers;   /* 16 or 32 */

@@ -73,6 +73,15 @@ class Stages(Case):
             self.assertRegex(err, r"variant \d of 3")
             self.assertIn("machine", self.mpc("a.mp", "-o", "b.so", "--arch", "x86-64-v2", "--arch", "aarch64", status=3)[1])
             self.assertNotIn("b.so", self.files())
+            # whatever their order, the best that runs is taken
+            self.mpc("a.mp", "-o", "a.so", "--arch", "native", "--arch", "x86-64-v2")
+            self.assertNotIn("x86-64-v2,", self.mpc("run", "a.so", "--graph", "karate", "-D", "in=3", "-D", "out=2", "--verbose")[1])
+            needs = lambda cpu: re.search(r'"(x86-64-v[^"]*?)(?:\\00)?"', self.mpc("a.mp", "--emit", "llvm", "--arch", cpu)[0])[1]
+            self.assertEqual([needs(cpu) for cpu in ("sandybridge", "haswell", "znver3", "sapphirerapids")],
+                             ["x86-64-v2,+avx", "x86-64-v3", "x86-64-v3", "x86-64-v4"])
+            self.mpc("a.mp", "--arch", "neoverse-v1", "--emit", "obj", "-o", "a.o")
+            self.assertIn("MPC_CC", self.mpc("a.mp", "--arch", "aarch64", "-o", "b.so", status=3)[1])
+            self.assertNotIn("b.so", self.files())
 
     def test_lines_of_the_source(self):
         self.write("a.mp", GAT)
