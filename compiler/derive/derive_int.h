@@ -26,6 +26,7 @@ typedef struct derivation {
     arena *work;
     uint32_t n;                     /* values below this were there when the walk began */
     uint8_t *active;                /* by value: floating, and depends on a wanted one or is one */
+    const uint8_t *wanted;          /* by value */
     uint8_t *wild;                  /* by value: WILD_ bits */
     ir_val *cot;                    /* by value: sum of the contributions so far; none is zero */
     slice_part **parts;             /* by value: contributions to ranges, not yet in the sum */
@@ -50,6 +51,8 @@ void derive_add(derivation *d, ir_val v, ir_val g);
 void derive_add_repeated(derivation *d, ir_val v, ir_val g, ir_val y);
 /* The same where only the domain may differ: g has the shape of v, or broadcasts to it, at each member of `dom`. */
 void derive_add_members(derivation *d, ir_val v, ir_val g, ir_dom dom);
+/* Of a quotient: if it is a share, exp(a - greatest) / expsum, adds the contribution to a. */
+bool derive_share(derivation *d, ir_val y, ir_val dy);
 /* Adds g at [lo, lo + len) of an axis of v. g is full. */
 void derive_add_slice(derivation *d, ir_val v, ir_val g, int32_t axis, dim lo, dim len);
 

@@ -278,8 +278,9 @@ static void run(ir_layer *l, arena *work, const derive_seed *seeds, uint32_t n_s
     w.loops = NEW_N(work, loop_finals, l->n_loops + 1);
     for (uint32_t k = 0; k < n_wanted; k++)
         d->active[wanted[k].i] = 1;
+    d->wanted = arena_copy(work, d->active, d->n);
     if (cut)
-        w.cut = arena_copy(work, d->active, d->n);
+        w.cut = d->wanted;
     find_active(&w, from);
     for (uint32_t k = 0; k < n_seeds; k++)
         derive_add(d, seeds[k].y, ir_cast(l, seeds[k].dy, derive_type(l, seeds[k].y)));

@@ -71,13 +71,38 @@ void derive_AGG_EXPSUM(derivation *d, ir_val y, ir_val dy)
     derive_add(d, a, ir_mul(l, at_members(d, dy, along), ir_exp(l, ir_sub(l, a, top))));
 }
 
-/* da = y (dy - sum of y dy over the group) */
-void derive_SOFTMAX(derivation *d, ir_val y, ir_val dy)
+/* Of a share y of a: da = y (dy - sum of y dy over the group). wild: a member of no group has no number for a share. */
+static void share(derivation *d, ir_val y, ir_val dy, ir_val a, ir_val along, bool wild)
 {
     ir_layer *l = d->l;
-    ir_val along = derive_arg(d, y, 1);
-    ir_val mean = ir_agg(l, OP_AGG_SUM, ir_mul(l, y, dy), along);
-    derive_add(d, derive_arg(d, y, 0), ir_mul(l, y, ir_sub(l, dy, ir_gather(l, mean, along))));
+    ir_val mean = ir_agg(l, OP_AGG_SUM, derive_times(d, dy, y, wild), along);
+    derive_add(d, a, derive_times(d, ir_sub(l, dy, ir_gather(l, mean, along)), y, wild));
+}
+
+void derive_SOFTMAX(derivation *d, ir_val y, ir_val dy) { share(d, y, dy, derive_arg(d, y, 0), derive_arg(d, y, 1), false); }
+
+/* The operand of v if v is of this operation and nobody wants the gradient by v itself; none otherwise. */
+static ir_val below(const derivation *d, ir_val v, ir_op op)
+{
+    return ir_is(v) && derive_op(d, v) == op && !d->wanted[v.i] ? derive_arg(d, v, 0) : (ir_val){0};
+}
+
+bool derive_share(derivation *d, ir_val y, ir_val dy)
+{
+    const ir_layer *l = d->l;
+    ir_val gathered = derive_arg(d, y, 1), sum = below(d, gathered, OP_GATHER), a = below(d, sum, OP_AGG_EXPSUM);
+    ir_val shifted = below(d, derive_arg(d, y, 0), OP_EXP);
+    if (!ir_is(a) || !ir_same(below(d, shifted, OP_SUB), a) || d->wanted[derive_arg(d, y, 0).i])
+        return false;
+    ir_val along = derive_arg(d, sum, 1), minus = derive_arg(d, shifted, 1), top = below(d, minus, OP_GATHER);
+    if (!ir_same(derive_arg(d, gathered, 1), along) || !ir_is(top) || !ir_same(derive_arg(d, minus, 1), along) ||
+        ir_at(l, top)->op != OP_STOP)
+        return false;
+    top = derive_arg(d, top, 0);
+    if (ir_at(l, top)->op != OP_AGG_MAX || !ir_same(derive_arg(d, top, 0), a) || !ir_same(derive_arg(d, top, 1), along))
+        return false;
+    share(d, y, dy, a, along, !ir_map_total(l, along));
+    return true;
 }
 
 /* Sum over the axes from `rank` on. */

@@ -61,6 +61,8 @@ void derive_DIV(derivation *d, ir_val y, ir_val dy)
     ir_layer *l = d->l;
     ir_val a = derive_arg(d, y, 0), b = derive_arg(d, y, 1);
     const bool safe = is_not_zero(d, b);
+    if (derive_share(d, y, dy))
+        return;
     if (derive_wants(d, a))
         derive_add_repeated(d, a, safe ? ir_div(l, dy, b) : derive_times(d, dy, ir_div(l, number(d, b, 1), b), true), y);
     if (derive_wants(d, b))

@@ -92,14 +92,15 @@ static ir_val members_sent(ir_layer *l, ir_val along)
     return sent;
 }
 
-/* softmax(s) = exp(s - greatest) / expsum, both once a group. */
+/* softmax(s) = exp(s - greatest) / expsum, both once a group. A share does not change with what is subtracted: that has no
+ * derivative, and none is taken of the greatest within expsum. */
 ir_val rule_softmax(rewriter *r, ir_val v)
 {
     ir_layer *l = r->l;
     if (op_of(l, v) != OP_SOFTMAX)
         return v;
     ir_val s = arg_of(l, v, 0), along = arg_of(l, v, 1);
-    ir_val top = ir_gather(l, ir_agg(l, OP_AGG_MAX, s, along), along);
+    ir_val top = ir_gather(l, ir_ew1(l, OP_STOP, ir_agg(l, OP_AGG_MAX, s, along)), along);
     ir_val sum = ir_gather(l, ir_agg(l, OP_AGG_EXPSUM, s, along), along);
     ir_val share = ir_div(l, ir_exp(l, ir_sub(l, s, top)), sum);
     ir_val sent = members_sent(l, along);
