@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define MP_ABI_VERSION 1
+#define MP_ABI_VERSION 2
 #define MP_MODULE_SYMBOL "mp_module_v1"
 
 /* ---- rows: how many, known when the graph is bound ------------------------------------------------- */
@@ -47,7 +47,8 @@ typedef enum {
     BUF_PAIR_BY_INDEX,                /* int64 a pair: pairs grouped by r */
     BUF_EDGE_ROW,                     /* int64 by position of the incoming walk: row of that edge in the memory of edge input
                                          `index`, which the runtime may have put in walk order */
-    BUF_EDGE_ROW_OUT                  /* the same by position of the outgoing walk */
+    BUF_EDGE_ROW_OUT,                 /* the same by position of the outgoing walk */
+    BUF_SLOT                          /* an entry of a sequence, buffer `index`: where it is, STEP_SLOT says */
 } mp_buffer_kind;
 
 typedef enum {
@@ -76,7 +77,9 @@ typedef enum {
     STEP_PAIRS,                       /* a: pair structure, from its index buffer */
     STEP_LOOP,                        /* a: loop: start, step = 0; body until STEP_END of the same loop */
     STEP_END,                         /* a: loop: count, test limit and tolerance, go back */
-    STEP_SWAP                         /* a, b: work buffers change places (a state and its next) */
+    STEP_SWAP,                        /* a, b: work buffers change places (a state and its next) */
+    STEP_SLOT,                        /* a: slot buffer, b: loop: a is the entry of its sequence for the loop's step */
+    STEP_SLOT_BACK                    /* the same, for the step as far from the loop's last */
 } mp_step_kind;
 
 /* ---- what a kernel gets ------------------------------------------------------------------------------- */
@@ -84,7 +87,8 @@ typedef struct mp_kargs {
     void *const *buf;                 /* by buffer */
     const int64_t *dim;               /* by dim slot */
     const double *real;               /* real static arguments, by static */
-    const int64_t *step;              /* current step, by loop */
+    const int64_t *step;              /* current step, by loop; then, by loop, how many steps are left after it, of those that
+                                         the loop takes at most */
     uint64_t seed;
     int64_t training;
 } mp_kargs;

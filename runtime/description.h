@@ -20,7 +20,7 @@
 #include "runtime/abi.h"
 
 #define DESC_MAGIC UINT32_C(0x4473706d)         /* "mpsD" */
-enum { DESC_VERSION = 2 };
+enum { DESC_VERSION = 3 };
 #define DESC_NONE UINT32_MAX                    /* no such dim, static, ... */
 
 /* ---- dims ------------------------------------------------------------------------------------------------------- */
@@ -86,6 +86,8 @@ typedef struct desc_buffer {
     mp_rows rows;
     desc_size elems;            /* elements a row */
     bool walk_order;            /* of edge rows alone: position in the incoming walk, not number in the edge list */
+    bool sequence;              /* an array of `slots` such arrays, each from a multiple of 64 bytes on */
+    desc_size slots;
     uint32_t first, last;       /* BUF_WORK: steps between which it is alive; written first by `first` */
     const char *name;
 } desc_buffer;
@@ -125,6 +127,8 @@ typedef struct desc_loop {
     desc_size limit;
     bool until;
     uint32_t tol_buffer, change_buffer;     /* until: f64, one row of one element */
+    uint32_t count_buffer;      /* 1 + the buffer of the number of steps, as above, or 0 */
+    uint32_t steps_buffer;      /* 1 + the buffer that gets the number of steps, as above, or 0 */
 } desc_loop;
 
 typedef enum desc_program_kind { DESC_FORWARD, DESC_PROGRAM_KINDS } desc_program_kind;

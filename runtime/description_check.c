@@ -152,6 +152,16 @@ static desc_elem elem_of_graph_array(uint32_t which)
     return of[which];
 }
 
+static bool same_size(const desc_size *a, const desc_size *b)
+{
+    return a->is_const == b->is_const && (a->is_const ? a->value == b->value : a->slot == b->slot);
+}
+
+static bool same_array(const desc_buffer *a, const desc_buffer *b)
+{
+    return a->type == b->type && a->rows.kind == b->rows.kind && a->rows.which == b->rows.which && same_size(&a->elems, &b->elems);
+}
+
 static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
 {
     const desc_program *p = c->p;
@@ -159,6 +169,8 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
     uint32_t type = b->type;
     if (b->type >= DESC_ELEMS || !check_rows(c, &b->rows) || !check_size(c, &b->elems))
         return bad(c, "buffer %u has an unknown type, rows or size", i);
+    if (b->sequence && (!check_size(c, &b->slots) || b->kind == BUF_GRAPH || b->kind == BUF_SLOT))
+        return bad(c, "buffer %u has an unknown number of entries, or cannot have any", i);
     switch (b->kind) {
     case BUF_INPUT:
         if (b->index >= c->l->n_inputs)
@@ -174,6 +186,12 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
         if (b->first > b->last || b->last >= p->n_steps)
             return bad(c, "buffer %u lives outside of the program", i);
         return true;
+    case BUF_SLOT: {
+        const desc_buffer *s = b->index < p->n_buffers ? &p->buffers[b->index] : NULL;
+        if (!s || !s->sequence || !same_array(s, b))
+            return bad(c, "buffer %u is no entry of a sequence", i);
+        return true;
+    }
     case BUF_GRAPH:
         if (b->index >= GRAPH_N_ARRAYS)
             return bad(c, "buffer %u is of an unknown array of the graph", i);
@@ -232,7 +250,8 @@ static bool check_pairs(check *c, const desc_pairs *s, uint32_t i)
     if (!check_size(c, &s->range) || s->index_buffer >= c->p->n_buffers)
         return bad(c, "pair structure %u has an unknown index", i);
     const desc_buffer *b = &c->p->buffers[s->index_buffer];
-    if (b->type != DESC_I32 || (b->kind != BUF_INPUT && b->kind != BUF_WORK && b->kind != BUF_GRAPH))
+    if (b->type != DESC_I32 || (b->kind != BUF_INPUT && b->kind != BUF_WORK && b->kind != BUF_GRAPH && b->kind != BUF_SLOT) ||
+        b->sequence)
         return bad(c, "pair structure %u has an index of a wrong type", i);
     return true;
 }
@@ -247,12 +266,11 @@ static bool is_unit_scalar(const check *c, uint32_t buffer)
 
 static bool check_loop(check *c, const desc_loop *l, uint32_t i)
 {
-    return check_size(c, &l->limit) ? true : bad(c, "loop %u has an unknown limit", i);
-}
-
-static bool same_size(const desc_size *a, const desc_size *b)
-{
-    return a->is_const == b->is_const && (a->is_const ? a->value == b->value : a->slot == b->slot);
+    if (!check_size(c, &l->limit))
+        return bad(c, "loop %u has an unknown limit", i);
+    if ((l->count_buffer && !is_unit_scalar(c, l->count_buffer - 1)) || (l->steps_buffer && !is_unit_scalar(c, l->steps_buffer - 1)))
+        return bad(c, "loop %u has a number of steps that is no scalar", i);
+    return true;
 }
 
 static bool check_swap(check *c, const desc_step *s, uint32_t i)
@@ -260,16 +278,16 @@ static bool check_swap(check *c, const desc_step *s, uint32_t i)
     if (s->a >= c->p->n_buffers || s->b >= c->p->n_buffers)
         return bad(c, "step %u is on an unknown buffer", i);
     const desc_buffer *a = &c->p->buffers[s->a], *b = &c->p->buffers[s->b];
-    if (a->kind != BUF_WORK || b->kind != BUF_WORK || a->type != b->type || a->rows.kind != b->rows.kind ||
-        a->rows.which != b->rows.which || !same_size(&a->elems, &b->elems))
+    if (a->kind != BUF_WORK || b->kind != BUF_WORK || a->sequence || b->sequence || !same_array(a, b))
         return bad(c, "step %u swaps buffers that differ", i);
     return true;
 }
 
-/* used[0..n_loops): loops begun; used[n_loops..): pair structures built. */
+/* used[0..n_loops): loops begun; used[n_loops..): pair structures built, then, by buffer, slots placed. */
 static bool check_steps(check *c, bool *used)
 {
     const desc_program *p = c->p;
+    bool *slot = used + p->n_loops + p->n_pairs;
     uint32_t open[MAX_NESTING], depth = 0;
     for (uint32_t i = 0; i < p->n_steps; i++) {
         const desc_step *s = &p->steps[i];
@@ -302,6 +320,16 @@ static bool check_steps(check *c, bool *used)
             if (!check_swap(c, s, i))
                 return false;
             break;
+        case STEP_SLOT: case STEP_SLOT_BACK: {
+            bool inside = false;
+            for (uint32_t k = 0; k < depth; k++)
+                inside = inside || open[k] == s->b;
+            if (s->a >= p->n_buffers || p->buffers[s->a].kind != BUF_SLOT || !inside || slot[s->a] ||
+                !same_size(&p->buffers[p->buffers[s->a].index].slots, &p->loops[s->b].limit))
+                return bad(c, "step %u is on no entry of a sequence, or outside of its loop", i);
+            slot[s->a] = true;
+            break;
+        }
         default:
             return bad(c, "step %u is of an unknown kind", i);
         }
@@ -344,7 +372,7 @@ static bool check_program(check *c)
     for (uint32_t i = 0; i < p->n_loops; i++)
         if (!check_loop(c, &p->loops[i], i))
             return false;
-    bool *used = calloc((size_t)p->n_loops + p->n_pairs + 1, sizeof *used);
+    bool *used = calloc((size_t)p->n_loops + p->n_pairs + p->n_buffers + 1, sizeof *used);
     if (!used)
         return bad(c, "out of memory for the check");
     bool fine = check_steps(c, used);

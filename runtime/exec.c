@@ -17,12 +17,43 @@ static bool go_on(prepared *p, uint32_t loop)
     const desc_loop *l = &p->program->loops[loop];
     loop_state *s = &p->loops[loop];
     s->steps = ++p->step[loop];
+    p->step[p->program->n_loops + loop]--;
     if (l->until) {
         s->change = scalar(p, l->change_buffer);
         if (s->change < scalar(p, l->tol_buffer))
             return false;
     }
-    return s->steps < desc_size_value(&l->limit, p->dim);
+    return s->steps < s->most;
+}
+
+/* Returns whether there is a first step. */
+static bool begin_loop(prepared *p, uint32_t loop)
+{
+    const desc_loop *l = &p->program->loops[loop];
+    int64_t most = desc_size_value(&l->limit, p->dim);
+    if (l->count_buffer) {
+        double count = scalar(p, l->count_buffer - 1);
+        most = count < (double)most ? count > 0 ? (int64_t)count : 0 : most;
+    }
+    p->step[loop] = 0;
+    p->step[p->program->n_loops + loop] = most - 1;
+    p->loops[loop] = (loop_state){ 0, NAN, most };
+    return most > 0;
+}
+
+static void end_loop(prepared *p, uint32_t loop)
+{
+    uint32_t steps = p->program->loops[loop].steps_buffer;
+    if (steps)
+        *(double *)p->now[steps - 1] = (double)p->loops[loop].steps;
+}
+
+/* A slot's place is an entry of its sequence. */
+static void place_slot(prepared *p, const desc_step *s)
+{
+    const desc_program *d = p->program;
+    int64_t entry = p->step[s->kind == STEP_SLOT_BACK ? d->n_loops + s->b : s->b];
+    p->now[s->a] = (char *)p->now[d->buffers[s->a].index] + (size_t)entry * p->bytes[s->a];
 }
 
 static void run_steps(mp_context *ctx, prepared *p)
@@ -40,14 +71,19 @@ static void run_steps(mp_context *ctx, prepared *p)
             pairs_run(ctx, p, s->a);
             break;
         case STEP_LOOP:
-            p->step[s->a] = 0;
-            p->loops[s->a] = (loop_state){ 0, NAN };
-            if (desc_size_value(&d->loops[s->a].limit, p->dim) < 1)
-                i = p->loop_end[s->a];
+            if (begin_loop(p, s->a))
+                break;
+            end_loop(p, s->a);
+            i = p->loop_end[s->a];
             break;
         case STEP_END:
             if (go_on(p, s->a))
                 i = p->loop_start[s->a];
+            else
+                end_loop(p, s->a);
+            break;
+        case STEP_SLOT: case STEP_SLOT_BACK:
+            place_slot(p, s);
             break;
         case STEP_SWAP: {
             void *a = p->now[s->a];

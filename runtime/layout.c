@@ -67,6 +67,10 @@ static void through_steps(const prepared *p, life *of[])
         const desc_step *s = &d->steps[i];
         if (s->kind == STEP_PAIRS)
             read_at(of, d->pairs[s->a].index_buffer, i);
+        if (s->kind == STEP_LOOP && d->loops[s->a].count_buffer)
+            read_at(of, d->loops[s->a].count_buffer - 1, i);
+        if (s->kind == STEP_LOOP && d->loops[s->a].steps_buffer)        /* a loop of no steps writes it here */
+            read_at(of, d->loops[s->a].steps_buffer - 1, i);
         if (s->kind == STEP_END && d->loops[s->a].until) {
             read_at(of, d->loops[s->a].change_buffer, i);
             read_at(of, d->loops[s->a].tol_buffer, i);

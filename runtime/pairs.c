@@ -94,7 +94,7 @@ static void set_buffers(prepared *p, uint32_t i)
         case BUF_PAIR_OF: p->base[k] = s->index.pair_of; break;
         case BUF_PAIR_BY_INDEX: p->base[k] = s->by_order; break;
         case BUF_INPUT: case BUF_OUTPUT: case BUF_WORK: case BUF_GRAPH:
-        case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: break;
+        case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SLOT: break;
         }
         p->now[k] = p->base[k];
     }

@@ -195,7 +195,7 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     const desc_program *d = p->program;
     p->dim = zeros(layer, d->n_slots, sizeof *p->dim);
     p->real = zeros(layer, p->desc->n_statics, sizeof *p->real);
-    p->step = zeros(layer, d->n_loops, sizeof *p->step);
+    p->step = zeros(layer, 2 * d->n_loops, sizeof *p->step);
     p->loops = zeros(layer, d->n_loops, sizeof *p->loops);
     p->loop_start = zeros(layer, d->n_loops, sizeof *p->loop_start);
     p->loop_end = zeros(layer, d->n_loops, sizeof *p->loop_end);
@@ -228,7 +228,7 @@ void prepared_free(mp_context *ctx, prepared *p)
         mem_free(ctx, p->kept[i], p->bytes[i]);
     mem_array_free(ctx, p->dim, d->n_slots, sizeof *p->dim);
     mem_array_free(ctx, p->real, p->desc->n_statics, sizeof *p->real);
-    mem_array_free(ctx, p->step, d->n_loops, sizeof *p->step);
+    mem_array_free(ctx, p->step, 2 * d->n_loops, sizeof *p->step);
     mem_array_free(ctx, p->loops, d->n_loops, sizeof *p->loops);
     mem_array_free(ctx, p->loop_start, d->n_loops, sizeof *p->loop_start);
     mem_array_free(ctx, p->loop_end, d->n_loops, sizeof *p->loop_end);
@@ -260,6 +260,11 @@ static mp_status work_bytes(mp_layer *layer, prepared *p, uint32_t k)
     if (!mem_size(elems, desc_elem_size(b->type), &row) || !mem_size(p->rows[k], row, &p->bytes[k]))
         return layer_error(layer, MP_INVALID, "%lld rows of %lld elements (%s) are too large", (long long)p->rows[k],
                            (long long)elems, b->name);
+    if (b->sequence || b->kind == BUF_SLOT)
+        p->bytes[k] = round_up_64(p->bytes[k]);
+    int64_t slots = b->sequence ? desc_size_value(&b->slots, p->dim) : 1;
+    if (b->sequence && !mem_size(slots, p->bytes[k], &p->bytes[k]))
+        return layer_error(layer, MP_INVALID, "the %lld steps of %s are too large", (long long)slots, b->name);
     return MP_OK;
 }
 
@@ -351,7 +356,7 @@ static mp_status prepare_call(mp_layer *layer, prepared *p)
     const desc_program *d = p->program;
     mp_status st = MP_OK;
     for (uint32_t k = 0; k < d->n_buffers && !st; k++)
-        if (d->buffers[k].kind == BUF_WORK && !p->kept[k])
+        if ((d->buffers[k].kind == BUF_WORK && !p->kept[k]) || d->buffers[k].kind == BUF_SLOT)
             st = work_bytes(layer, p, k);
     for (uint32_t i = 0; i < d->n_steps && !st; i++)
         if (d->steps[i].kind == STEP_LAUNCH && !p->launches[d->steps[i].a].kernel)

@@ -47,7 +47,7 @@ typedef struct drain {
     size_t bytes;
 } drain;
 
-typedef struct loop_state { int64_t steps; double change; } loop_state;
+typedef struct loop_state { int64_t steps; double change; int64_t most; } loop_state;      /* most: steps that it takes at most */
 
 struct prepared {
     mp_graph *graph;
@@ -57,11 +57,11 @@ struct prepared {
     graph_positions eid;            /* walk order -> edge list; set where something is permuted */
     int64_t *dim;                   /* by slot */
     double *real;                   /* by static of `desc` */
-    int64_t *step;                  /* by loop */
+    int64_t *step;                  /* by loop; then by loop the steps that are left */
     loop_state *loops;
     uint32_t *loop_start, *loop_end;        /* by loop: its STEP_LOOP, its STEP_END */
     int64_t *rows;                  /* by buffer */
-    size_t *bytes;                  /* by buffer, where it has memory of its own size */
+    size_t *bytes;                  /* by buffer, where it has memory of its own size; of a slot, between entries */
     void **base, **now;             /* by buffer: its memory; `now` follows the swaps of a call */
     void **kept;                    /* by buffer: memory of what is computed by prepare */
     size_t *offset;                 /* by buffer: in the workspace; SIZE_MAX: not there */

@@ -63,6 +63,7 @@ static void mark_used(const ir_layer *l, bool *used)
         mark(used, l->outputs[i].value);
     for (uint32_t i = 0; i < l->n_loops; i++) {
         mark(used, l->loops[i].tol);
+        mark(used, l->loops[i].count);
         for (uint32_t k = 0; k < l->loops[i].nstates; k++) {
             mark(used, l->loops[i].states[k].init);
             mark(used, l->loops[i].states[k].state);

@@ -88,6 +88,9 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
         b.elems = kdim_of(pl->p, elems_of(pl, in->value));
         b.walk_order = false;
         b.name = in->name;
+        b.sequence = dim_ok(n->slots);
+        if (b.sequence)
+            b.slots = kdim_of(pl->p, n->slots);
         break;
     }
     case BUF_GRAPH:
@@ -111,7 +114,7 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
         b.rows = (mp_rows){ROWS_PAIRS, index};
         b.name = kind == BUF_PAIR_MEMBER ? "pair.member" : kind == BUF_PAIR_OF ? "pair.of" : "pair.by_index";
         break;
-    case BUF_OUTPUT: case BUF_WORK:
+    case BUF_OUTPUT: case BUF_WORK: case BUF_SLOT:
         break;
     }
     uint32_t id = kplan_add_buffer(pl->p, b);

@@ -144,6 +144,7 @@ static void conditions(describer *g)
         vec_push(g->a, &todo, l->outputs[i].value.i);
     for (uint32_t i = 0; i < l->n_loops; i++) {
         vec_push(g->a, &todo, l->loops[i].tol.i);
+        vec_push(g->a, &todo, l->loops[i].count.i);
         for (uint32_t k = 0; k < l->loops[i].nstates; k++) {
             vec_push(g->a, &todo, l->loops[i].states[k].init.i);
             vec_push(g->a, &todo, l->loops[i].states[k].next.i);
@@ -394,7 +395,8 @@ static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, 
     for (uint32_t i = 0; i < p->n_buffers; i++) {
         const kbuffer *b = &p->buffers[i];
         d->buffers[i] = (desc_buffer){.kind = b->kind, .index = b->index, .type = elem_of(b->type), .rows = b->rows,
-                                      .elems = size_of(b->elems), .walk_order = b->walk_order, .first = b->first,
+                                      .elems = size_of(b->elems), .walk_order = b->walk_order,
+                                      .sequence = b->sequence, .slots = b->sequence ? size_of(b->slots) : (desc_size){.is_const = true}, .first = b->first,
                                       .last = b->last, .name = b->name};
     }
     d->kernels = NEW_N(a, desc_kernel, p->n_kernels);
@@ -410,7 +412,8 @@ static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, 
     for (uint32_t i = 0; i < p->n_loops; i++) {
         const kloop_info *l = &p->loops[i];
         d->loops[i] = (desc_loop){.name = l->name, .limit = size_of(l->limit), .until = l->until,
-                                  .tol_buffer = l->until ? l->tol_buffer : 0, .change_buffer = l->until ? l->change_buffer : 0};
+                                  .tol_buffer = l->until ? l->tol_buffer : 0, .change_buffer = l->until ? l->change_buffer : 0,
+                                  .count_buffer = l->count_buffer, .steps_buffer = l->steps_buffer};
     }
 }
 

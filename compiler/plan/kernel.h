@@ -33,6 +33,8 @@ typedef struct kbuffer {
     mp_rows rows;             /* abi.h: whose rows */
     kdim elems;               /* elements a row */
     bool walk_order;          /* edge rows are positions of the incoming walk, not numbers of the edge list */
+    bool sequence;            /* an array of `slots` such arrays; an entry is a buffer of kind SLOT, whose index is this buffer */
+    kdim slots;
     uint32_t first, last;     /* WORK: the steps between which it is alive */
     const char *name;
 } kbuffer;
@@ -48,7 +50,7 @@ typedef enum kx_op {
     KX_VAR,         /* feature loop variable: var */
     KX_ROW,         /* the current row (KN_ROWS), or the row that the current member belongs to (KN_MEMBERS) */
     KX_MEMBER,      /* position of the current member in the kernel's fiber */
-    KX_STEP,        /* number of the step of loop `var` */
+    KX_STEP,        /* number of the step of loop `var`; n_loops on, how many steps are left after it */
     KX_IADD, KX_ISUB, KX_IMUL, KX_IDIV, KX_IMOD,        /* of non-negative integers */
     KX_ILOAD,       /* element of an integer buffer: buffer, a = linear element offset; -1 may come out */
     KX_BUCKET,      /* a real, b integer R: floor(a) held to 0..R-1, NaN gives 0 */
@@ -177,7 +179,7 @@ typedef struct kkernel {
 
 typedef struct kstep {
     mp_step_kind kind;        /* abi.h */
-    uint32_t a, b;            /* LAUNCH: kernel; LOOP, END: loop; SWAP: two buffers; PAIRS: pair structure */
+    uint32_t a, b;            /* LAUNCH: kernel; LOOP, END: loop; SWAP: two buffers; SLOT: slot buffer, loop; PAIRS: pair structure */
     bool at_prepare;          /* depends on the graph and index inputs alone */
 } kstep;
 
@@ -193,6 +195,7 @@ typedef struct kloop_info {
     kdim limit;
     bool until;
     uint32_t tol_buffer, change_buffer;         /* unit scalars: f64 */
+    uint32_t count_buffer, steps_buffer;        /* 1 + the same: how many steps to take, how many were taken; 0: none */
 } kloop_info;
 
 typedef struct kplan {

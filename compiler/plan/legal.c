@@ -1,6 +1,7 @@
 /* Before planning: forms of the IR that no kernel has are rewritten to ones that have, and each loop with
  * `until` gets the value that it compares.
  *
+ *   agg_sum(f, map_prefix)  gather(f, map_square), on square graphs; the other way round, too
  *   agg(f, map_index i)     rows(spread(agg(f, map_pair(i, map_unit)))): compact over the values that occur
  *   count of such maps      the same of count
  *   change of a loop        the greatest |next - state| of all elements of all states, in f64 */
@@ -41,6 +42,17 @@ bool is_agg(const planner *pl, ir_val v)
     return ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD || (n->op == OP_COUNT && !structural(pl->l, n->args[0]));
 }
 
+/* The other way of a map that sends row i to row i of as many rows. */
+static ir_val way_back(ir_layer *l, ir_val along)
+{
+    bool square = false;
+    for (uint32_t i = 0; i < l->n_needs; i++)
+        square = square || l->needs[i].kind == NEED_SQUARE;
+    if (ir_at(l, along)->op == OP_MAP_SUFFIX)
+        return ir_map_prefix(l);
+    return square && ir_at(l, along)->op == OP_MAP_PREFIX ? ir_map_square(l) : (ir_val){0};
+}
+
 static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
 {
     (void)ud;
@@ -49,6 +61,8 @@ static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     if (ir_ops[n->op].cls != CLS_AGG && n->op != OP_COUNT)
         return (ir_val){0};
     ir_val along = args[n->nargs - 1];
+    if (n->op == OP_AGG_SUM && ir_is(way_back(l, along)))
+        return ir_gather(l, args[0], way_back(l, along));
     bool by_index = ir_at(l, along)->op == OP_MAP_INDEX;
     if (n->op == OP_COUNT) {
         if (structural(l, along))

@@ -23,6 +23,43 @@ static void note_costs(planner *pl)
     }
 }
 
+/* The entry of a sequence that the steps of a loop write or read. */
+static void add_slot(planner *pl, ir_val v, uint32_t sequence, uint32_t loop, bool back)
+{
+    kbuffer b = pl->p->buffers[sequence];
+    b.kind = BUF_SLOT;
+    b.index = sequence;
+    b.sequence = false;
+    b.slots = (kdim){0};
+    vec_push(pl->mem, &pl->slots, (slot_plan){.v = v, .buffer = kplan_add_buffer(pl->p, b), .loop = loop, .back = back});
+}
+
+/* Sequences that are no inputs or outputs lie in the workspace. Operands come before what reads them. */
+static void take_sequences(planner *pl)
+{
+    for (uint32_t i = 1; i < pl->n_info; i++) {
+        const ir_node *n = &pl->l->nodes[i];
+        vinfo *v = &pl->info[i];
+        if (!v->live || (n->op != OP_RECORD && n->op != OP_RECALL))
+            continue;
+        if (n->op == OP_RECORD) {
+            const ir_node *of = at_of(pl, n->args[0]);
+            const char *name = arena_printf(pl->mem, "steps of %s", of->name ? of->name : ir_ops[of->op].text);
+            if (!v->stored) {
+                v->buffer = work_buffer(pl, name, ktype_of((ir_type)n->type), rows_of(pl, n->dom), elems_of(pl, (ir_val){i}));
+                pl->p->buffers[v->buffer].sequence = true;
+                pl->p->buffers[v->buffer].slots = kdim_of(pl->p, n->slots);
+                v->stored = true;
+            }
+            add_slot(pl, (ir_val){i}, v->buffer, n->u.loop.loop, false);
+        } else {
+            add_slot(pl, (ir_val){i}, pl->info[n->args[0].i].buffer, n->u.loop.loop, n->u.loop.state);
+            v->stored = true;
+            v->buffer = vec_last(&pl->slots).buffer;
+        }
+    }
+}
+
 static void take_stored(planner *pl, const ir_live *live)
 {
     ir_layer *l = pl->l;
@@ -49,8 +86,10 @@ static void take_stored(planner *pl, const ir_live *live)
             pl->info[s.i].stored = true;
             pl->info[s.i].buffer = q->cur[k];
         }
+        dim one = dim_const(l->dims, 1);
+        if (ir_is(lp->count))
+            q->count_buffer = 1 + work_buffer(pl, "count", KT_F64, (mp_rows){ROWS_ONE, 0}, one);
         if (ir_is(lp->tol)) {
-            dim one = dim_const(l->dims, 1);
             q->change_buffer = work_buffer(pl, "change", KT_F64, (mp_rows){ROWS_ONE, 0}, one);
             q->tol_buffer = work_buffer(pl, "tolerance", KT_F64, (mp_rows){ROWS_ONE, 0}, one);
         }
@@ -60,6 +99,10 @@ static void take_stored(planner *pl, const ir_live *live)
         if (pl->info[i].live && n->op == OP_FINAL) {
             pl->info[i].stored = true;
             pl->info[i].buffer = pl->loops[n->u.loop.loop].cur[n->u.loop.state];
+        } else if (pl->info[i].live && n->op == OP_STEPS) {
+            pl->info[i].stored = true;
+            pl->info[i].buffer = work_buffer(pl, "steps", KT_F64, (mp_rows){ROWS_ONE, 0}, dim_const(l->dims, 1));
+            pl->loops[n->u.loop.loop].steps_buffer = 1 + pl->info[i].buffer;
         }
     }
     for (uint32_t k = 0; k < l->n_outputs; k++) {
@@ -67,6 +110,9 @@ static void take_stored(planner *pl, const ir_live *live)
         const ir_node *n = at_of(pl, o->value);
         kbuffer b = {.kind = BUF_OUTPUT, .index = k, .type = ktype_of((ir_type)n->type), .rows = rows_of(pl, o->rows),
                      .elems = kdim_of(pl->p, elems_of(pl, o->value)), .walk_order = false, .name = o->name};
+        b.sequence = dim_ok(n->slots);
+        if (b.sequence)
+            b.slots = kdim_of(pl->p, n->slots);
         uint32_t id = kplan_add_buffer(pl->p, b);
         *map_slot_of(&pl->buffers, (uint64_t)BUF_OUTPUT << 32 | k, NULL) = id + 1;
         /* an output serves as the stored value itself where the rows are the same and nothing is rounded */
@@ -109,6 +155,7 @@ kplan *plan_build(arena *mem, ir_layer *l, const plan_options *options, const ch
             }
     note_costs(pl);
     take_stored(pl, &live);
+    take_sequences(pl);
     stage_all(pl);
     if (!pl->why)
         steps_build(pl);

@@ -62,7 +62,8 @@ static void print_buffer(const kplan *p, uint32_t i, buf *out)
                                          [BUF_PAIR_OF] = "pair_of",
                                          [BUF_PAIR_BY_INDEX] = "pair_by_index",
                                          [BUF_EDGE_ROW] = "edge_row",
-                                         [BUF_EDGE_ROW_OUT] = "edge_row_out" };
+                                         [BUF_EDGE_ROW_OUT] = "edge_row_out",
+                                         [BUF_SLOT] = "slot" };
     if (b->kind == BUF_GRAPH && b->index < GRAPH_N_ARRAYS)
         buf_puts(out, graph_names[b->index]);
     else if (b->name)
@@ -143,7 +144,12 @@ static void expr(printer *w, kx x, int level)
     case KX_VAR: buf_printf(w->out, "i%u", e->var); break;
     case KX_ROW: buf_puts(w->out, "row"); break;
     case KX_MEMBER: buf_puts(w->out, "member"); break;
-    case KX_STEP: buf_printf(w->out, "step%u", e->var); break;
+    case KX_STEP:
+        if (e->var < w->p->n_loops)
+            buf_printf(w->out, "step%u", e->var);
+        else
+            buf_printf(w->out, "left%u", e->var - w->p->n_loops);
+        break;
     case KX_IADD: infix(w, e, " + ", level, 3); break;
     case KX_ISUB: infix(w, e, " - ", level, 3); break;
     case KX_IMUL: infix(w, e, "*", level, 4); break;
@@ -353,6 +359,10 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
         buf_printf(out, "loop %s, at most ", p->loops[s->a].name ? p->loops[s->a].name : "?");
         print_dim(p, p->loops[s->a].limit, out);
         buf_puts(out, p->loops[s->a].until ? " steps, until it moves no more" : " steps");
+        if (p->loops[s->a].count_buffer) {
+            buf_puts(out, ", as many as ");
+            print_buffer(p, p->loops[s->a].count_buffer - 1, out);
+        }
         ++*depth;
         break;
     case STEP_END: buf_puts(out, "end"); break;
@@ -361,6 +371,13 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
         print_buffer(p, s->a, out);
         buf_puts(out, ", ");
         print_buffer(p, s->b, out);
+        break;
+    case STEP_SLOT: case STEP_SLOT_BACK:
+        buf_puts(out, "slot ");
+        print_buffer(p, s->a, out);
+        buf_puts(out, " of ");
+        print_buffer(p, p->buffers[s->a].index, out);
+        buf_puts(out, s->kind == STEP_SLOT ? "" : ", back");
         break;
     }
     buf_puts(out, s->at_prepare ? "  (at prepare)\n" : "\n");
@@ -372,7 +389,7 @@ void plan_print(const kplan *p, buf *out)
         [BUF_INPUT] = "input",       [BUF_OUTPUT] = "output",     [BUF_WORK] = "work",
         [BUF_GRAPH] = "graph",       [BUF_PAIR_ROW] = "pairs",    [BUF_PAIR_IDX] = "pairs",
         [BUF_PAIR_MEMBER] = "pairs", [BUF_PAIR_OF] = "pairs",     [BUF_PAIR_BY_INDEX] = "pairs",
-        [BUF_EDGE_ROW] = "graph",    [BUF_EDGE_ROW_OUT] = "graph"
+        [BUF_EDGE_ROW] = "graph",    [BUF_EDGE_ROW_OUT] = "graph", [BUF_SLOT] = "entry"
     };
     buf_printf(out, "plan %s\n", p->layer->name ? p->layer->name : "?");
     for (uint32_t i = 0; i < p->n_buffers; i++) {
@@ -386,6 +403,10 @@ void plan_print(const kplan *p, buf *out)
         buf_printf(out, "  %s", kinds[b->kind]);
         if (b->walk_order)
             buf_puts(out, ", walk order");
+        if (b->sequence) {
+            buf_puts(out, ", a sequence of ");
+            print_dim(p, b->slots, out);
+        }
         if (b->kind == BUF_WORK)
             buf_printf(out, ", steps %u to %u", b->first, b->last);
         buf_putc(out, '\n');

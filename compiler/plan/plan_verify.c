@@ -83,7 +83,7 @@ static bool expr_good(const kplan *p, const kexpr *e)
     bool buffer = e->buffer < p->n_buffers;
     switch ((kx_op)e->op) {
     case KX_INT: case KX_VAR: case KX_ROW: case KX_MEMBER: return e->type == KT_I64;
-    case KX_STEP: return e->type == KT_I64 && e->var < p->n_loops;
+    case KX_STEP: return e->type == KT_I64 && e->var < 2 * p->n_loops;
     case KX_DIM: return e->type == KT_I64 && !e->dim.is_const && dim_good(p, e->dim);
     case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV:
     case KX_IMOD: return is_int(p, e->a) && is_int(p, e->b) && e->type == KT_I64;
@@ -464,6 +464,10 @@ static void check_steps(verifier *v)
                 || p->buffers[s->b].kind != BUF_WORK)
                 FAIL(v, "step %u exchanges buffers %u and %u", i, s->a, s->b);
             break;
+        case STEP_SLOT: case STEP_SLOT_BACK:
+            if (s->a >= p->n_buffers || p->buffers[s->a].kind != BUF_SLOT || depth == 0 || open[depth - 1] != s->b)
+                FAIL(v, "step %u places buffer %u in loop %u", i, s->a, s->b);
+            break;
         }
     }
     if (depth)
@@ -474,8 +478,10 @@ const char *plan_verify(const kplan *p, arena *mem)
 {
     verifier v = {.mem = mem, .p = p, .needed = NEW_N(mem, uint8_t, p->n_exprs + 1)};
     for (uint32_t i = 0; i < p->n_buffers; i++)
-        if (!dim_good(p, p->buffers[i].elems))
+        if (!dim_good(p, p->buffers[i].elems) || (p->buffers[i].sequence && !dim_good(p, p->buffers[i].slots)))
             FAIL(&v, "buffer %u has no size", i);
+        else if (p->buffers[i].kind == BUF_SLOT && (p->buffers[i].index >= p->n_buffers || !p->buffers[p->buffers[i].index].sequence))
+            FAIL(&v, "buffer %u is an entry of no sequence", i);
     check_exprs(&v);
     for (uint32_t i = 0; i < p->n_kernels && !v.bad; i++)
         check_kernel(&v, &p->kernels[i]);

@@ -54,7 +54,14 @@ typedef struct loop_plan {
     uint32_t *cur, *next;     /* buffers by state */
     ir_val change;            /* greatest move of a step: f64 unit scalar */
     uint32_t change_buffer, tol_buffer;
+    uint32_t count_buffer, steps_buffer;        /* 1 + buffer; 0: none */
 } loop_plan;
+
+typedef struct slot_plan {    /* an entry of a sequence in the steps of a loop: written (record) or read (recall) */
+    ir_val v;
+    uint32_t buffer, loop;
+    bool back;
+} slot_plan;
 
 typedef struct pairs_plan { ir_val map; uint32_t id; int stage; uint32_t region; bool at_prepare; } pairs_plan;
 
@@ -70,6 +77,7 @@ typedef struct planner {
     VEC(kernel_plan) kernels;
     loop_plan *loops;
     VEC(pairs_plan) pairs;
+    VEC(slot_plan) slots;
     bool again;               /* staging found another value to store */
     uint32_t seen_epoch;
     uint32_t *seen;           /* by value and `at` */

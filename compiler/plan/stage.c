@@ -178,16 +178,29 @@ static void make_anchors(planner *pl)
     for (uint32_t k = 0; k < l->n_outputs; k++) {
         ir_output *o = &l->outputs[k];
         uint32_t id = buffer_of(pl, BUF_OUTPUT, k);
+        if (ir_is_sequence(l, o->value) && pl->info[o->value.i].buffer == id)
+            continue;
         if (pl->info[o->value.i].store && pl->info[o->value.i].buffer == id)
             continue;
         anchor a = {.v = o->value, .buffer = id, .region = 0};
         store_rows(pl, &a, o->rows);
         new_anchor(pl, a);
     }
+    for (uint32_t k = 0; k < pl->slots.n; k++) {
+        const ir_node *n = at_of(pl, pl->slots.at[k].v);
+        if (n->op != OP_RECORD)
+            continue;
+        anchor a = {.v = n->args[0], .buffer = pl->slots.at[k].buffer, .region = l->loops[n->u.loop.loop].region};
+        store_rows(pl, &a, n->dom);
+        new_anchor(pl, a);
+    }
     for (uint32_t i = 0; i < l->n_loops; i++) {
         ir_loop *lp = &l->loops[i];
         if (!pl->loops[i].cur)
             continue;
+        if (ir_is(lp->count))
+            new_anchor(pl, (anchor){.v = lp->count, .buffer = pl->loops[i].count_buffer - 1, .rows = ir_dom_unit(), .region = lp->parent,
+                                    .loop = i + 1});
         for (uint32_t k = 0; k < lp->nstates; k++) {
             ir_dom d = at_of(pl, lp->states[k].state)->dom;
             anchor first = {.v = lp->states[k].init, .buffer = pl->loops[i].cur[k], .region = lp->parent, .loop = i + 1};
@@ -349,9 +362,10 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
     const vinfo *i = &pl->info[x.i];
     bool agg = is_agg(pl, x);
     if (!root || !(v->a->agg || i->store == (uint32_t)(v->a - pl->anchors.at) + 1)) {
-        if (n->op == OP_FINAL) {
-            /* The loop stands in the region of its final values' readers, or around them. */
-            uint32_t loop = n->u.loop.loop, parent = pl->l->loops[loop].parent;
+        /* The loop stands in the region of its final values' readers, or around them; a sequence is complete then, too. */
+        const ir_node *left = n->op == OP_RECALL ? at_of(pl, n->args[0]) : n;
+        if (ir_leaves_loop((ir_op)left->op)) {
+            uint32_t loop = left->u.loop.loop, parent = pl->l->loops[loop].parent;
             if (parent == v->a->region)
                 later(v, pl->loops[loop].stage + 1);
             else

@@ -41,6 +41,11 @@ static void region_steps(planner *pl, uint32_t region)
         } else {
             const ir_loop *lp = &pl->l->loops[t->id];
             kplan_add_step(p, (kstep){.kind = STEP_LOOP, .a = t->id});
+            for (uint32_t k = 0; k < pl->slots.n; k++) {
+                const slot_plan *s = &pl->slots.at[k];
+                if (s->loop == t->id)
+                    kplan_add_step(p, (kstep){.kind = s->back ? STEP_SLOT_BACK : STEP_SLOT, .a = s->buffer, .b = t->id});
+            }
             region_steps(pl, lp->region);
             for (uint32_t k = 0; k < lp->nstates; k++)
                 kplan_add_step(p, (kstep){.kind = STEP_SWAP, .a = pl->loops[t->id].cur[k], .b = pl->loops[t->id].next[k]});
@@ -60,6 +65,31 @@ static void touch(lives *s, uint32_t buffer)
         b->first = s->now;
     if (b->last < s->now)
         b->last = s->now;
+    if (b->kind == BUF_SLOT)
+        touch(s, b->index);
+}
+
+/* All that a loop has as long as it runs: its states, what it compares, what it records. */
+static void touch_loop(lives *s, uint32_t loop)
+{
+    planner *pl = s->pl;
+    const loop_plan *q = &pl->loops[loop];
+    const ir_loop *lp = &pl->l->loops[loop];
+    for (uint32_t k = 0; k < lp->nstates; k++) {
+        touch(s, q->cur[k]);
+        touch(s, q->next[k]);
+    }
+    if (ir_is(lp->tol)) {
+        touch(s, q->change_buffer);
+        touch(s, q->tol_buffer);
+    }
+    if (q->count_buffer)
+        touch(s, q->count_buffer - 1);
+    if (q->steps_buffer)
+        touch(s, q->steps_buffer - 1);
+    for (uint32_t k = 0; k < pl->slots.n; k++)
+        if (pl->slots.at[k].loop == loop)
+            touch(s, pl->slots.at[k].buffer);
 }
 
 static void touch_expr(lives *s, kx x)
@@ -120,15 +150,10 @@ static void note_lives(planner *pl)
         uint32_t loop = p->steps[i].a, end = i;
         while (p->steps[end].kind != STEP_END || p->steps[end].a != loop)
             end++;
-        const ir_loop *lp = &pl->l->loops[loop];
-        for (uint32_t k = 0; k < lp->nstates; k++) {
-            s.now = i; touch(&s, pl->loops[loop].cur[k]); touch(&s, pl->loops[loop].next[k]);
-            s.now = end; touch(&s, pl->loops[loop].cur[k]); touch(&s, pl->loops[loop].next[k]);
-        }
-        if (ir_is(lp->tol)) {
-            s.now = i; touch(&s, pl->loops[loop].change_buffer); touch(&s, pl->loops[loop].tol_buffer);
-            s.now = end; touch(&s, pl->loops[loop].change_buffer); touch(&s, pl->loops[loop].tol_buffer);
-        }
+        s.now = i;
+        touch_loop(&s, loop);
+        s.now = end;
+        touch_loop(&s, loop);
         for (uint32_t k = 0; k < p->n_buffers; k++)
             if (p->buffers[k].first < i && p->buffers[k].last >= i && p->buffers[k].last < end)
                 p->buffers[k].last = end;
@@ -155,7 +180,8 @@ void steps_build(planner *pl)
     for (uint32_t i = 0; i < pl->l->n_loops; i++) {
         const ir_loop *lp = &pl->l->loops[i];
         kplan_add_loop(p, (kloop_info){.name = lp->name, .limit = kdim_of(p, lp->limit), .until = ir_is(lp->tol),
-                                       .tol_buffer = pl->loops[i].tol_buffer, .change_buffer = pl->loops[i].change_buffer});
+                                       .tol_buffer = pl->loops[i].tol_buffer, .change_buffer = pl->loops[i].change_buffer,
+                                       .count_buffer = pl->loops[i].count_buffer, .steps_buffer = pl->loops[i].steps_buffer});
     }
     for (uint32_t i = 0; i < pl->pairs.n; i++) {
         ir_val index = at_of(pl, pl->pairs.at[i].map)->args[0];

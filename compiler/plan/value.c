@@ -257,7 +257,7 @@ kx index_value(body *b, ir_val v, spot w, const kx *idx)
     kx in[IR_MAX_RANK];
     switch ((ir_op)n->op) {
     case OP_CONST: return kx_int(p, (int64_t)n->u.value);
-    case OP_STEP: return kx_step(p, n->u.loop.loop);
+    case OP_STEP: return kx_step(p, n->u.loop.loop + (n->u.loop.state ? b->pl->l->n_loops : 0));
     case OP_BUCKET:
         return kx_bucket(p, value(b, n->args[0], operand_place(b, n->args[0], w), idx), kx_dimval(p, kdim_of(p, n->range)));
     case OP_WHERE: {
