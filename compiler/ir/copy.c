@@ -285,6 +285,7 @@ static void copy_interface(ir_copier *c)
         ir_dom dom = ir_copy_dom(c, n->dom);
         ir_val v = dim_ok(n->slots) ? ir_input_sequence(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, n->slots)
                                     : ir_input_add(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, in->param);
+        c->to->inputs[i].sided = in->sided;
         c->to->inputs[i].init = in->init;
         c->to->inputs[i].init_a = in->init_a;
         c->to->inputs[i].init_b = in->init_b;
@@ -316,7 +317,8 @@ ir_layer *ir_rebuild(const ir_layer *from, arena *mem, ir_rewrite *rewrite, void
     }
     for (uint32_t i = 0; i < from->n_outputs; i++) {
         const ir_output *o = &from->outputs[i];
-        ir_output_add(c.to, o->name, c.memo[o->value.i], ir_copy_dom(&c, o->rows), o->where);
+        uint32_t at = ir_output_add(c.to, o->name, c.memo[o->value.i], ir_copy_dom(&c, o->rows), o->where);
+        c.to->outputs[at].sided = o->sided;
     }
     return c.to;
 }

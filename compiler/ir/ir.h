@@ -106,6 +106,7 @@ typedef struct ir_input {
     str name;               /* "x"; of an instance's param "c1.W" */
     ir_val value;
     bool param;
+    bool sided;             /* declared `src` or `dst`, not `node` */
     ir_init_kind init;      /* params */
     double init_a, init_b;
     span where;
@@ -115,6 +116,7 @@ typedef struct ir_output {
     str name;
     ir_val value;           /* stored as the value's type; of a SRC-side value of `node` kind the rows are `rows` */
     ir_dom rows;            /* domain whose rows are written: a node update of a source-side value has n_dst rows */
+    bool sided;             /* declared `src` or `dst`, not `node` */
     span where;
 } ir_output;
 

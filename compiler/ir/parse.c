@@ -418,7 +418,10 @@ static bool read_einsum(reader *r, ir_einsum *e)
 
 static bool read_init(reader *r, ir_input *in)
 {
-    if (!read_string(r, &in->name) || !take(r, "init"))
+    if (!read_string(r, &in->name))
+        return false;
+    in->sided = take(r, "sided");
+    if (!take(r, "init"))
         return !r->error;
     for (uint32_t k = 0; k < IR_N_INITS; k++) {
         if (!take(r, ir_init_names[k]))
@@ -662,7 +665,10 @@ static bool read_count(reader *r)
 static bool read_output(reader *r)
 {
     ir_output o = {0};
-    if (!read_string(r, &o.name) || !read_domain_ref(r, &o.rows) || !read_value(r, &o.value))
+    if (!read_string(r, &o.name))
+        return false;
+    o.sided = take(r, "sided");
+    if (!read_domain_ref(r, &o.rows) || !read_value(r, &o.value))
         return false;
     IR_GROW(r->l, r->l->outputs, r->l->n_outputs, r->l->builder->cap_outputs);
     r->l->outputs[r->l->n_outputs++] = o;

@@ -51,7 +51,7 @@ static void print_letters(const uint8_t *letters, uint32_t n, buf *out)
 static void print_input(const ir_layer *l, const ir_node *n, buf *out)
 {
     const ir_input *in = &l->inputs[n->u.input];
-    buf_printf(out, "%s \"%s\"", in->param ? "param" : "input", in->name);
+    buf_printf(out, "%s \"%s\"%s", in->param ? "param" : "input", in->name, in->sided ? " sided" : "");
     if (in->init == INIT_NONE)
         return;
     buf_printf(out, " init %s", ir_init_names[in->init]);
@@ -200,7 +200,7 @@ void ir_print(const ir_layer *l, buf *out)
     }
     print_loop_ends(l, out);
     for (uint32_t i = 0; i < l->n_outputs; i++) {
-        buf_printf(out, "output \"%s\" ", l->outputs[i].name);
+        buf_printf(out, "output \"%s\" %s", l->outputs[i].name, l->outputs[i].sided ? "sided " : "");
         print_domain(l, l->outputs[i].rows, out);
         buf_printf(out, " %%%u\n", l->outputs[i].value.i);
     }

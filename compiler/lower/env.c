@@ -84,6 +84,7 @@ static ir_val input(lowering *L, env *e, const sem_sym *s, str name)
                             s->kind == SEM_S_PARAM);
     ir_input *in = ir_input_of(L->l, v);
     in->where = s->where;
+    in->sided = s->dom == SEM_SRC || s->dom == SEM_DST;
     in->init = init_kind(s->init);
     in->init_a = s->init_a;
     in->init_b = s->init_b;

@@ -24,7 +24,8 @@ static void output(lowering *L, frame *f, const sem_sym *s)
     ir_name(L->l, x.v, s->name);
     ir_set_where(L->l, s->where);
     ir_dom rows = s->dom == SEM_NODE ? ir_dom_dst(L->l) : dom_for(L, s->dom);
-    ir_output_add(L->l, s->name, ir_is_float(stored) ? as_type(L, x.v, stored) : x.v, rows, s->where);
+    uint32_t at = ir_output_add(L->l, s->name, ir_is_float(stored) ? as_type(L, x.v, stored) : x.v, rows, s->where);
+    L->l->outputs[at].sided = s->dom == SEM_SRC || s->dom == SEM_DST;
 }
 
 static void attempt(lowering *L)

@@ -208,32 +208,34 @@ static uint32_t rows_of(const ir_layer *l, ir_dom d)
     return ROWS_ONE;
 }
 
-/* A layer with inputs at the destinations speaks of two sides; without, its nodes are nodes. */
+/* The nodes of a layer whose inputs are all of one side or the other are its destinations. */
 static bool two_sided(const ir_layer *l)
 {
-    for (uint32_t i = 0; i < l->n_inputs; i++)
-        if (rows_of(l, ir_at(l, l->inputs[i].value)->dom) == ROWS_DST)
-            return true;
-    return false;
+    bool sides = false, nodes = false;
+    for (uint32_t i = 0; i < l->n_inputs; i++) {
+        sides |= l->inputs[i].sided;
+        nodes |= !l->inputs[i].sided && l->domains[ir_at(l, l->inputs[i].value)->dom.i].kind == DOM_NODES;
+    }
+    return sides && !nodes;
 }
 
-static mp_domain domain_of(const ir_layer *l, uint32_t rows, bool output)
+/* As it was declared: on a square graph a `src` value has the rows of a `node`, on others it has not. */
+static mp_domain domain_of(uint32_t rows, bool sided)
 {
-    bool sides = two_sided(l);
     switch (rows) {
-    case ROWS_SRC: return sides || output ? MP_DOMAIN_SRC : MP_DOMAIN_NODE;
-    case ROWS_DST: return sides ? MP_DOMAIN_DST : MP_DOMAIN_NODE;
+    case ROWS_SRC: return sided ? MP_DOMAIN_SRC : MP_DOMAIN_NODE;
+    case ROWS_DST: return sided ? MP_DOMAIN_DST : MP_DOMAIN_NODE;
     case ROWS_EDGES: return MP_DOMAIN_EDGE;
     case ROWS_GRAPHS: return MP_DOMAIN_GRAPH;
     default: return MP_DOMAIN_GLOBAL;
     }
 }
 
-static desc_value describe_value(describer *g, const char *name, ir_val v, uint32_t rows, bool output)
+static desc_value describe_value(describer *g, const char *name, ir_val v, uint32_t rows, bool sided)
 {
     const ir_layer *l = g->layer;
     const ir_node *n = ir_at(l, v);
-    desc_value d = {.name = name, .none = n->none && n->type == T_INDEX, .domain = domain_of(l, rows, output),
+    desc_value d = {.name = name, .none = n->none && n->type == T_INDEX, .domain = domain_of(rows, sided),
                     .type = type_of((ir_type)n->type), .rows = rows, .rank = n->rank, .range = DESC_NONE};
     for (uint32_t i = 0; i < n->rank && i < MP_MAX_RANK; i++)
         d.dims[i] = dim_number(g, l->dims, n->shape[i]);
@@ -250,7 +252,7 @@ static void describe_values(describer *g)
     for (uint32_t i = 0; i < l->n_inputs; i++) {
         const ir_input *in = &l->inputs[i];
         desc_value *v = &g->out->inputs[i];
-        *v = describe_value(g, in->name, in->value, rows_of(l, ir_at(l, in->value)->dom), false);
+        *v = describe_value(g, in->name, in->value, rows_of(l, ir_at(l, in->value)->dom), in->sided);
         v->param = in->param;
         if (in->param)
             v->domain = MP_DOMAIN_PARAM;
@@ -258,8 +260,11 @@ static void describe_values(describer *g)
     }
     g->out->n_outputs = l->n_outputs;
     g->out->outputs = NEW_N(g->a, desc_value, l->n_outputs);
-    for (uint32_t i = 0; i < l->n_outputs; i++)
-        g->out->outputs[i] = describe_value(g, l->outputs[i].name, l->outputs[i].value, rows_of(l, l->outputs[i].rows), true);
+    bool sides = two_sided(l);
+    for (uint32_t i = 0; i < l->n_outputs; i++) {
+        const ir_output *o = &l->outputs[i];
+        g->out->outputs[i] = describe_value(g, o->name, o->value, rows_of(l, o->rows), o->sided || sides);
+    }
 }
 
 typedef struct name_query { const dim_table *t; const char *name; } name_query;

@@ -47,8 +47,9 @@ def plans(mpc, program):
 
 def main():
     mpc = sys.argv[1]
-    examples = sorted(glob.glob(os.path.join(ROOT, "examples", "**", "*.mp"), recursive=True))
-    others = sorted(glob.glob(os.path.join(ROOT, "tests", "*", "programs", "*.mp")))
+    examples = sorted(glob.glob(os.path.join(ROOT, "examples", "layers", "*.mp")))
+    others = sorted(set(glob.glob(os.path.join(ROOT, "examples", "**", "*.mp"), recursive=True)) - set(examples))
+    others += sorted(glob.glob(os.path.join(ROOT, "tests", "*", "programs", "*.mp")))
     lines, wrong = [], []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda f: plans(mpc, f), examples + others)

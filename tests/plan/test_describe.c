@@ -84,7 +84,9 @@ static const char program[] =
     "    iterate s = z.reshape(heads * 4) for K { next s = 0.5 * s + b; }\n"
     "    update global t = sum(s);\n"
     "}\n"
-    "layer S(d) { src u[d]; dst v[d]; update y = sum(dot(src.u, dst.v)); }\n";
+    "layer S(d) { src u[d]; dst v[d]; update y = sum(dot(src.u, dst.v)); }\n"
+    "layer T(d) { src u[d]; edge e; update src a = u; update y = sum(src.u * e); }\n"
+    "layer U(d) { node x[d]; dst v[d]; update dst a = v; update y = sum(src.x); }\n";
 
 static const desc_dim *dim_named(const desc_layer *l, uint32_t i, const char *text)
 {
@@ -139,12 +141,18 @@ static void described_program(arena *a)
     CHECK(describe_text(a, "program", program, sizeof program - 1, &d));
     if (!d.m)
         return;
-    CHECK(d.m->n_layers == 2);
-    if (d.m->n_layers == 2) {
+    CHECK(d.m->n_layers == 4);
+    if (d.m->n_layers == 4) {
         values(&d.m->layers[0]);
         const desc_layer *s = &d.m->layers[1];
         CHECK(s->inputs[0].domain == MP_DOMAIN_SRC && s->inputs[1].domain == MP_DOMAIN_DST);
         CHECK(s->inputs[0].rows == ROWS_SRC && s->inputs[1].rows == ROWS_DST && s->n_checks == 0);
+        CHECK(s->outputs[0].domain == MP_DOMAIN_DST);
+        const desc_layer *t = &d.m->layers[2], *u = &d.m->layers[3];
+        CHECK(t->inputs[0].domain == MP_DOMAIN_SRC && t->inputs[1].domain == MP_DOMAIN_EDGE);
+        CHECK(t->outputs[0].domain == MP_DOMAIN_SRC && t->outputs[1].domain == MP_DOMAIN_DST);
+        CHECK(u->inputs[0].domain == MP_DOMAIN_NODE && u->inputs[1].domain == MP_DOMAIN_DST);
+        CHECK(u->outputs[0].domain == MP_DOMAIN_DST && u->outputs[1].domain == MP_DOMAIN_NODE);
         kernels(&d);
     }
     description_free(d.d);
