@@ -160,6 +160,12 @@ ir_val ir_gather(ir_layer *l, ir_val a, ir_val along)
         if (ir_is(both))
             return ir_gather(l, ir_arg(l, a, 0), both);
     }
+    if (ir_op_of(l, a) == OP_AGG_SUM && ir_op_of(l, ir_arg(l, a, 1)) == OP_MAP_PREFIX) {        /* to its place and back */
+        if (ir_op_of(l, along) == OP_MAP_PREFIX)
+            return ir_arg(l, a, 0);
+        if (ir_op_of(l, along) == OP_MAP_DST_SRC)
+            return ir_gather(l, ir_arg(l, a, 0), ir_map_dst(l));
+    }
     ir_node n = ir_blank_like(l, OP_GATHER, a);
     n.dom = from;
     return ir_intern(l, &n, (ir_val[]){a, along}, 2);
@@ -199,6 +205,10 @@ ir_val ir_agg(ir_layer *l, ir_op op, ir_val a, ir_val along)
     }
     if (ir_op_of(l, along) == OP_MAP_SUFFIX && (op == OP_AGG_SUM || op == OP_AGG_MAX || op == OP_AGG_MIN || op == OP_AGG_PROD))
         return ir_gather(l, a, ir_map_prefix(l));       /* groups of one */
+    if (op == OP_AGG_SUM && ir_op_of(l, along) == OP_MAP_DST_SRC)       /* on its own side first */
+        return ir_agg(l, op, ir_agg(l, op, a, ir_map_dst(l)), ir_map_prefix(l));
+    if (op == OP_AGG_SUM && ir_op_of(l, along) == OP_MAP_SRC_DST)
+        return ir_gather(l, ir_agg(l, op, a, ir_map_src(l)), ir_map_prefix(l));
     ir_node n = ir_blank_like(l, op, a);
     n.dom = cod;
     if (op == OP_AGG_ARGMAX || op == OP_AGG_ARGMIN) {
