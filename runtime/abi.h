@@ -45,10 +45,13 @@ typedef enum {
     BUF_PAIR_MEMBER,                  /* int64 a member: base member (an edge: its position in the incoming walk), grouped by pair */
     BUF_PAIR_OF,                      /* int64 a base member (named so): its pair, -1 for none */
     BUF_PAIR_BY_INDEX,                /* int64 a pair: pairs grouped by r */
-    BUF_EDGE_ROW,                     /* int64 by position of the incoming walk: row of that edge in the memory of edge input
+    BUF_EDGE_ROW,                     /* int64 by position of the incoming walk: row of that edge in the memory of buffer
                                          `index`, which the runtime may have put in walk order */
     BUF_EDGE_ROW_OUT,                 /* the same by position of the outgoing walk */
-    BUF_SLOT                          /* an entry of a sequence, buffer `index`: where it is, STEP_SLOT says */
+    BUF_SLOT,                         /* an entry of a sequence, buffer `index`: where it is, STEP_SLOT says */
+    BUF_SAVED,                        /* in the tape: written by the training pass, read by the backward */
+    BUF_COTANGENT,                    /* bound by the caller: of output `index`; read by the backward */
+    BUF_GRADIENT                      /* bound by the caller: of input `index`; written by the backward */
 } mp_buffer_kind;
 
 typedef enum {

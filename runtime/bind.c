@@ -40,14 +40,22 @@ static tensor_type type_of(const DLTensor *t)
 
 /* ---- Checks ----------------------------------------------------------------------------------------------------- */
 
-static mp_status check_flags(mp_layer *layer, const desc_value *v, bool output, unsigned flags)
+/* What a tensor is bound as. */
+typedef enum bound_as { AS_INPUT, AS_OUTPUT, AS_GRADIENT, AS_COTANGENT } bound_as;
+
+static bool is_written(bound_as as)
+{
+    return as == AS_OUTPUT || as == AS_GRADIENT;
+}
+
+static mp_status check_flags(mp_layer *layer, const desc_value *v, bound_as as, unsigned flags)
 {
     if (flags & ~(unsigned)(MP_CONST | MP_WALK_ORDER | MP_ACCUMULATE))
         return layer_error(layer, MP_USAGE, "%s: unknown flags %#x", v->name, flags);
-    if (flags & MP_ACCUMULATE)
+    if ((flags & MP_ACCUMULATE) && as != AS_GRADIENT)
         return layer_error(layer, MP_USAGE, "%s: MP_ACCUMULATE is for gradients", v->name);
-    if (output && (flags & MP_CONST))
-        return layer_error(layer, MP_USAGE, "%s: an output cannot be MP_CONST", v->name);
+    if (is_written(as) && (flags & MP_CONST))
+        return layer_error(layer, MP_USAGE, "%s: %s cannot be MP_CONST", v->name, as == AS_OUTPUT ? "an output" : "a gradient");
     if ((flags & MP_WALK_ORDER) && v->rows != ROWS_EDGES)
         return layer_error(layer, MP_USAGE, "%s: MP_WALK_ORDER is for edge values", v->name);
     return MP_OK;
@@ -73,9 +81,10 @@ static bool writable(const DLTensor *t)
     return true;
 }
 
-static mp_status check_tensor(mp_layer *layer, const desc_value *v, bool output, const DLTensor *t, unsigned flags)
+static mp_status check_tensor(mp_layer *layer, const desc_value *v, bound_as as, const DLTensor *t, unsigned flags)
 {
-    mp_status st = check_flags(layer, v, output, flags);
+    bool output = as != AS_INPUT;
+    mp_status st = check_flags(layer, v, as, flags);
     if (st)
         return st;
     st = tensor_check_host(layer->ctx, v->name, t);
@@ -89,8 +98,9 @@ static mp_status check_tensor(mp_layer *layer, const desc_value *v, bool output,
     st = check_shape(layer, v, t);
     if (st)
         return st;
-    if (output && !writable(t))
-        return layer_error(layer, MP_INVALID, "%s: elements of an output cannot share memory (a stride is 0)", v->name);
+    if (is_written(as) && !writable(t))
+        return layer_error(layer, MP_INVALID, "%s: elements of %s cannot share memory (a stride is 0)", v->name,
+                           as == AS_OUTPUT ? "an output" : "a gradient");
     return MP_OK;
 }
 
@@ -120,16 +130,15 @@ static mp_status copy_index(mp_layer *layer, const desc_value *v, const dim_valu
     int64_t range, n = tensor_count(&b->t);
     if (desc_dim_eval(&layer->desc->dims[v->range], dims->value, dims->known, &range) != DESC_FINE || range < 1)
         range = (int64_t)1 << 31;               /* checked by prepare, when it is known */
-    int32_t *copy = mem_array(layer->ctx, n, sizeof *copy, v->name);
-    if (!copy)
-        return MP_SYSTEM;
+    size_t bytes;
+    if (!mem_size(n, sizeof(int32_t), &bytes) || !binding_copy_room(layer->ctx, b, bytes))
+        return error_memory(layer->ctx, (size_t)n * sizeof(int32_t), v->name);
+    int32_t *copy = b->copy;
     mp_status st = convert_index(layer->ctx, v->name, &b->t, range, v->none, copy);
     if (st) {
-        mem_array_free(layer->ctx, copy, n, sizeof *copy);
+        binding_drop(layer->ctx, b);
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
     }
-    b->copy = copy;
-    b->copy_bytes = (size_t)n * sizeof *copy;
     b->greatest = -1;
     for (int64_t i = 0; i < n; i++)
         b->greatest = copy[i] > b->greatest ? copy[i] : b->greatest;
@@ -139,10 +148,8 @@ static mp_status copy_index(mp_layer *layer, const desc_value *v, const dim_valu
 static mp_status copy_bool(mp_layer *layer, const desc_value *v, binding *b)
 {
     int64_t n = tensor_count(&b->t);
-    b->copy = mem_array(layer->ctx, n, 1, v->name);
-    if (!b->copy)
-        return MP_SYSTEM;
-    b->copy_bytes = (size_t)n;
+    if (!binding_copy_room(layer->ctx, b, (size_t)n))
+        return error_memory(layer->ctx, (size_t)n, v->name);
     convert_in(layer->ctx, &b->t, TENSOR_BOOL, b->copy);
     return MP_OK;
 }
@@ -161,25 +168,26 @@ static bool same_but_memory(const binding *old, const binding *new)
     return same_layout(old, new) && !new->copy && !(new->flags & MP_CONST);
 }
 
-static void make_stale(mp_layer *layer, stale s)
+static void count_bind(mp_layer *layer, bound_as as, bool same_form)
 {
-    if (layer->stale < s)
-        layer->stale = s;
+    bind_count *c = as == AS_INPUT || as == AS_OUTPUT ? &layer->bound : &layer->bound_grads;
+    c->places++;
+    c->forms += !same_form;
 }
 
-static mp_status unbind(mp_layer *layer, binding *b)
+static mp_status unbind(mp_layer *layer, bound_as as, binding *b)
 {
     if (!b->bound)
         return MP_OK;
     binding_drop(layer->ctx, b);
-    make_stale(layer, STALE_ALL);
+    count_bind(layer, as, false);
     dim_values_copy(&layer->values, &layer->given);
     return dims_from_shapes(layer->ctx, layer->desc, layer->shapes, layer_shapes(layer, NULL), &layer->values);
 }
 
-static mp_status bind(mp_layer *layer, const desc_value *v, bool output, binding *old, const DLTensor *t, unsigned flags)
+static mp_status bind(mp_layer *layer, const desc_value *v, bound_as as, binding *old, const DLTensor *t, unsigned flags)
 {
-    mp_status st = check_tensor(layer, v, output, t, flags);
+    mp_status st = check_tensor(layer, v, as, t, flags);
     if (st)
         return st;
     binding new = { 0 };
@@ -194,13 +202,13 @@ static mp_status bind(mp_layer *layer, const desc_value *v, bool output, binding
         if (!st)
             st = dims_check(layer->ctx, layer->desc, dims);
     }
-    if (!st && !output && v->type == MP_INDEX)
+    if (!st && as == AS_INPUT && v->type == MP_INDEX)
         st = copy_index(layer, v, dims, &new);
-    if (!st && !output && v->type == MP_BOOL)
+    if (!st && as == AS_INPUT && v->type == MP_BOOL)
         st = copy_bool(layer, v, &new);
     if (st)
         return st;
-    make_stale(layer, same_but_memory(old, &new) ? STALE_TENSORS : STALE_ALL);
+    count_bind(layer, as, same_but_memory(old, &new));
     if (dims == &layer->spare)
         dim_values_copy(&layer->values, dims);
     binding_drop(layer->ctx, old);
@@ -222,15 +230,33 @@ mp_status mp_bind(mp_layer *layer, const char *name, const DLTensor *tensor, uns
     if (st)
         return st;
     bool output = role == MP_OUTPUT;
+    bound_as as = output ? AS_OUTPUT : AS_INPUT;
     binding *b = output ? &layer->outputs[i] : &layer->inputs[i];
     const desc_value *v = output ? &layer->desc->outputs[i] : &layer->desc->inputs[i];
-    return tensor ? bind(layer, v, output, b, tensor, flags) : unbind(layer, b);
+    return tensor ? bind(layer, v, as, b, tensor, flags) : unbind(layer, as, b);
+}
+
+static bool is_float(mp_type t)
+{
+    return t != MP_INDEX && t != MP_BOOL;
+}
+
+/* Why a value has no gradient, or an output no cotangent. */
+static mp_status no_derivative(mp_layer *layer, const desc_value *v, bool output)
+{
+    const desc_layer *l = layer->desc;
+    bool any = false;
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        any |= l->inputs[i].differentiable;
+    if (!is_float(v->type))
+        return layer_error(layer, MP_INVALID, "%s is %s: it has no %s", v->name, type_text(v->type), output ? "cotangent" : "gradient");
+    if (!any)
+        return layer_error(layer, MP_UNSUPPORTED, "%s: this module was compiled without derivatives", v->name);
+    return layer_error(layer, MP_UNSUPPORTED, "%s: this module was compiled without its gradient", v->name);
 }
 
 mp_status mp_bind_grad(mp_layer *layer, const char *name, const DLTensor *tensor, unsigned flags)
 {
-    (void)tensor;
-    (void)flags;
     if (!layer)
         return MP_USAGE;
     if (!name)
@@ -238,5 +264,16 @@ mp_status mp_bind_grad(mp_layer *layer, const char *name, const DLTensor *tensor
     mp_role role;
     uint32_t i;
     mp_status st = layer_find(layer, name, &role, &i);
-    return st ? st : layer_error(layer, MP_UNSUPPORTED, "%s: this module was compiled without derivatives", name);
+    if (st)
+        return st;
+    bool output = role == MP_OUTPUT;
+    bound_as as = output ? AS_COTANGENT : AS_GRADIENT;
+    binding *b = output ? &layer->cotangents[i] : &layer->gradients[i];
+    const desc_value *v = output ? &layer->desc->outputs[i] : &layer->desc->inputs[i];
+    if (!tensor)
+        return unbind(layer, as, b);
+    if (!v->differentiable)
+        return no_derivative(layer, v, output);
+    st = bind(layer, v, as, b, tensor, flags);
+    return st == MP_INVALID ? error_prefix(layer->ctx, st, output ? "the cotangent of an output" : "a gradient") : st;
 }

@@ -134,12 +134,34 @@ void convert_run_out(tensor_type from, const void *src, tensor_type to, void *ds
     convert_strided(from, src, 1, to, dst, stride, n);
 }
 
+/* Adds a compact run of floats to one with a stride. A sum of two float32 in float64, rounded once, is that in float32. */
+static void add_strided(tensor_type from, const char *src, tensor_type to, char *dst, int64_t stride, int64_t n)
+{
+    if (from == TENSOR_F32 && to == TENSOR_F32 && stride == 1) {
+        const float *s = (const float *)(const void *)src;
+        float *d = (float *)(void *)dst;
+        for (int64_t i = 0; i < n; i++)
+            d[i] += s[i];
+        return;
+    }
+    double a[BLOCK], b[BLOCK];
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        int64_t m = n - at < BLOCK ? n - at : BLOCK;
+        char *d = dst + at * stride * (int64_t)tensor_type_size(to);
+        load_f64(from, src + at * (int64_t)tensor_type_size(from), 1, a, m);
+        load_f64(to, d, stride, b, m);
+        for (int64_t i = 0; i < m; i++)
+            b[i] += a[i];
+        store_f64(b, to, d, stride, m);
+    }
+}
+
 /* One tensor, cut into runs along its last axis; a compact one is a single long run that is cut at will. */
 typedef struct walk {
     const DLTensor *t;
     tensor_type of_t, of_array;
     char *array;
-    bool out;                   /* from the array into the tensor */
+    bool out, add;              /* from the array into the tensor; added to it */
     int64_t run, n_runs, stride;
     int64_t runs_a_part;
 } walk;
@@ -160,7 +182,9 @@ static char *run_start(const walk *w, int64_t r)
 static void convert_piece(const walk *w, char *elements, int64_t stride, int64_t first, int64_t n)
 {
     char *array = w->array + first * (int64_t)tensor_type_size(w->of_array);
-    if (w->out)
+    if (w->add)
+        add_strided(w->of_array, array, w->of_t, elements, stride, n);
+    else if (w->out)
         convert_strided(w->of_array, array, 1, w->of_t, elements, stride, n);
     else
         convert_strided(w->of_t, elements, stride, w->of_array, array, 1, n);
@@ -183,9 +207,9 @@ static void strided_part(void *arg, int64_t part, int thread)
         convert_piece(w, run_start(w, r), w->stride, r * w->run, w->run);
 }
 
-static void convert_tensor(mp_context *ctx, const DLTensor *t, tensor_type of_array, char *array, bool out)
+static void convert_tensor(mp_context *ctx, const DLTensor *t, tensor_type of_array, char *array, bool out, bool add)
 {
-    walk w = { .t = t, .of_array = of_array, .array = array, .out = out };
+    walk w = { .t = t, .of_array = of_array, .array = array, .out = out, .add = add };
     int64_t n = tensor_count(t);
     if (n == 0 || !tensor_type_of(t->dtype, &w.of_t))
         return;
@@ -204,12 +228,17 @@ static void convert_tensor(mp_context *ctx, const DLTensor *t, tensor_type of_ar
 
 void convert_in(mp_context *ctx, const DLTensor *t, tensor_type to, void *dst)
 {
-    convert_tensor(ctx, t, to, dst, false);
+    convert_tensor(ctx, t, to, dst, false, false);
 }
 
 void convert_out(mp_context *ctx, const void *src, tensor_type from, const DLTensor *t)
 {
-    convert_tensor(ctx, t, from, (char *)(uintptr_t)src, true);
+    convert_tensor(ctx, t, from, (char *)(uintptr_t)src, true, false);
+}
+
+void convert_add(mp_context *ctx, const void *src, tensor_type from, const DLTensor *t)
+{
+    convert_tensor(ctx, t, from, (char *)(uintptr_t)src, true, true);
 }
 
 static mp_status index_error(mp_context *ctx, const char *name, const DLTensor *t, int64_t at, int64_t value,

@@ -15,6 +15,8 @@ void convert_run_out(tensor_type from, const void *src, tensor_type to, void *ds
 /* All of t to dst, row-major; and a row-major array into t (of any strides). Large ones by the context's threads. */
 void convert_in(mp_context *ctx, const DLTensor *t, tensor_type to, void *dst);
 void convert_out(mp_context *ctx, const void *src, tensor_type from, const DLTensor *t);
+/* The same for floats, added to what is in t: in float32, or in float64 where one of the two is. */
+void convert_add(mp_context *ctx, const void *src, tensor_type from, const DLTensor *t);
 
 /* An index array: int32 or int64, each element in 0..range-1, or -1 if `none`. MP_INVALID names the first element that
  * is not: "rel: element 17 is 9, but must be in 0..7". dst has one int32 an element. range <= 2^31. */

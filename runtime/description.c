@@ -292,6 +292,13 @@ static void io_local(io *f, void *at)
     io_u32(f, &l->type);
 }
 
+static void io_use(io *f, void *at)
+{
+    desc_use *u = at;
+    io_u32(f, &u->buffer);
+    io_u32(f, &u->how);
+}
+
 static void io_kernel(io *f, void *at)
 {
     desc_kernel *k = at;
@@ -301,6 +308,7 @@ static void io_kernel(io *f, void *at)
     io_u32(f, &k->tile);
     io_u32(f, &k->row_cost);
     io_u32(f, &k->entry);
+    LIST(f, k->uses, k->n_uses, 8, io_use);
     LIST(f, k->scratch, k->n_scratch, 21, io_local);
     LIST(f, k->state, k->n_state, 21, io_local);
 }
@@ -340,7 +348,7 @@ static void io_program(io *f, void *at)
     io_u32(f, &p->kind);
     LIST(f, p->slots, p->n_slots, 4, io_number);
     LIST(f, p->buffers, p->n_buffers, 60, io_buffer);
-    LIST(f, p->kernels, p->n_kernels, 40, io_kernel);
+    LIST(f, p->kernels, p->n_kernels, 44, io_kernel);
     LIST(f, p->steps, p->n_steps, 13, io_step);
     LIST(f, p->pairs, p->n_pairs, 25, io_pairs);
     LIST(f, p->loops, p->n_loops, 34, io_loop);
@@ -350,6 +358,7 @@ static void io_layer(io *f, void *at)
 {
     desc_layer *l = at;
     io_text(f, &l->name);
+    io_u32(f, &l->n_saved);
     LIST(f, l->statics, l->n_statics, 31, io_static);
     LIST(f, l->symbols, l->n_symbols, 4, io_name);
     LIST(f, l->dims, l->n_dims, 12, io_dim);
@@ -363,7 +372,7 @@ static void io_layer(io *f, void *at)
 
 static void io_module(io *f, desc_module *m)
 {
-    LIST(f, m->layers, m->n_layers, 40, io_layer);
+    LIST(f, m->layers, m->n_layers, 44, io_layer);
 }
 
 /* FNV-1a: no single changed byte leaves it as it was. */

@@ -81,14 +81,14 @@ static inline uint32_t desc_elem_size(desc_elem e)
 
 typedef struct desc_buffer {
     uint32_t kind;              /* mp_buffer_kind */
-    uint32_t index;             /* of the input, output, graph array, pair structure */
+    uint32_t index;             /* of the input, output, graph array, pair structure, saved value, buffer */
     uint32_t type;              /* desc_elem */
     mp_rows rows;
     desc_size elems;            /* elements a row */
     bool walk_order;            /* of edge rows alone: position in the incoming walk, not number in the edge list */
     bool sequence;              /* an array of `slots` such arrays, each from a multiple of 64 bytes on */
     desc_size slots;
-    uint32_t first, last;       /* BUF_WORK: steps between which it is alive; written first by `first` */
+    uint32_t first, last;       /* BUF_WORK, BUF_GRADIENT: steps between which it is alive; written first by `first` */
     const char *name;
 } desc_buffer;
 
@@ -102,6 +102,10 @@ typedef struct desc_local {
 
 enum { DESC_LOCAL_ALIGN = 64 };
 
+/* What a kernel does with a buffer of its program. */
+enum { DESC_READS = 1, DESC_WRITES = 2 };
+typedef struct desc_use { uint32_t buffer, how; } desc_use;
+
 typedef struct desc_kernel {
     const char *name;
     mp_rows rows;
@@ -109,7 +113,8 @@ typedef struct desc_kernel {
     uint32_t tile;              /* rows a tile, >= 1 */
     uint32_t row_cost;          /* in members */
     uint32_t entry;             /* in mp_module_v1.kernels */
-    uint32_t n_scratch, n_state;
+    uint32_t n_uses, n_scratch, n_state;
+    desc_use *uses;
     desc_local *scratch;        /* all locals */
     desc_local *state;          /* the accumulators, one copy of each */
 } desc_kernel;
@@ -131,7 +136,9 @@ typedef struct desc_loop {
     uint32_t steps_buffer;      /* 1 + the buffer that gets the number of steps, as above, or 0 */
 } desc_loop;
 
-typedef enum desc_program_kind { DESC_FORWARD, DESC_PROGRAM_KINDS } desc_program_kind;
+/* FORWARD makes the outputs, without training. TRAIN makes the outputs and the saved values; BACKWARD reads inputs,
+ * outputs, saved values and cotangents, and makes gradients. These two come together or not at all. */
+typedef enum desc_program_kind { DESC_FORWARD, DESC_TRAIN, DESC_BACKWARD, DESC_PROGRAM_KINDS } desc_program_kind;
 
 typedef struct desc_program {
     uint32_t kind;              /* desc_program_kind; at most one of each */
@@ -146,6 +153,7 @@ typedef struct desc_program {
 
 typedef struct desc_layer {
     const char *name;
+    uint32_t n_saved;           /* values that TRAIN leaves for BACKWARD */
     uint32_t n_statics, n_symbols, n_dims, n_divisions, n_checks, n_inputs, n_outputs, n_needs, n_programs;
     desc_static *statics;
     const char **symbols;       /* names */

@@ -162,6 +162,13 @@ static bool same_array(const desc_buffer *a, const desc_buffer *b)
     return a->type == b->type && a->rows.kind == b->rows.kind && a->rows.which == b->rows.which && same_size(&a->elems, &b->elems);
 }
 
+/* Edge values that come from outside: their rows may stand in either order. */
+static bool is_read_by_edge(const check *c, const desc_buffer *b)
+{
+    bool read = b->kind == BUF_INPUT || b->kind == BUF_COTANGENT || (b->kind == BUF_OUTPUT && c->p->kind == DESC_BACKWARD);
+    return read && b->rows.kind == ROWS_EDGES;
+}
+
 static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
 {
     const desc_program *p = c->p;
@@ -203,9 +210,25 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
         type = b->kind == BUF_PAIR_ROW || b->kind == BUF_PAIR_IDX ? DESC_I32 : DESC_I64;
         break;
     case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT:
-        if (b->index >= c->l->n_inputs || b->rows.kind != ROWS_EDGES)
+        if (b->index >= p->n_buffers || b->rows.kind != ROWS_EDGES || !is_read_by_edge(c, &p->buffers[b->index]))
             return bad(c, "buffer %u gives rows of an unknown edge input", i);
         type = DESC_I64;
+        break;
+    case BUF_SAVED:
+        if (b->index >= c->l->n_saved)
+            return bad(c, "buffer %u is of an unknown saved value", i);
+        return p->kind != DESC_FORWARD ? true : bad(c, "buffer %u is of no forward pass", i);
+    case BUF_COTANGENT:
+        if (p->kind != DESC_BACKWARD || b->index >= c->l->n_outputs || !c->l->outputs[b->index].differentiable)
+            return bad(c, "buffer %u is the cotangent of what has none", i);
+        v = &c->l->outputs[b->index];
+        break;
+    case BUF_GRADIENT:
+        if (p->kind != DESC_BACKWARD || b->index >= c->l->n_inputs || !c->l->inputs[b->index].differentiable)
+            return bad(c, "buffer %u is the gradient of what has none", i);
+        if (p->n_steps && (b->first > b->last || b->last >= p->n_steps))
+            return bad(c, "buffer %u lives outside of the program", i);
+        v = &c->l->inputs[b->index];
         break;
     default:
         return bad(c, "buffer %u is of an unknown kind", i);
@@ -236,6 +259,9 @@ static bool check_kernel(check *c, const desc_kernel *k, uint32_t i)
         return bad(c, "kernel %u has a tile or a cost out of range", i);
     if (k->entry >= c->n_kernels)
         return bad(c, "kernel %u has an unknown entry point", i);
+    for (uint32_t u = 0; u < k->n_uses; u++)
+        if (k->uses[u].buffer >= c->p->n_buffers || k->uses[u].how > (DESC_READS | DESC_WRITES))
+            return bad(c, "kernel %u uses an unknown buffer", i);
     if (!check_locals(c, k->scratch, k->n_scratch) || !check_locals(c, k->state, k->n_state))
         return bad(c, "kernel %u has a wrong local", i);
     return true;
@@ -250,8 +276,8 @@ static bool check_pairs(check *c, const desc_pairs *s, uint32_t i)
     if (!check_size(c, &s->range) || s->index_buffer >= c->p->n_buffers)
         return bad(c, "pair structure %u has an unknown index", i);
     const desc_buffer *b = &c->p->buffers[s->index_buffer];
-    if (b->type != DESC_I32 || (b->kind != BUF_INPUT && b->kind != BUF_WORK && b->kind != BUF_GRAPH && b->kind != BUF_SLOT) ||
-        b->sequence)
+    if (b->type != DESC_I32 || b->sequence || (b->kind != BUF_INPUT && b->kind != BUF_OUTPUT && b->kind != BUF_WORK &&
+                                               b->kind != BUF_GRAPH && b->kind != BUF_SLOT && b->kind != BUF_SAVED))
         return bad(c, "pair structure %u has an index of a wrong type", i);
     return true;
 }
@@ -337,15 +363,34 @@ static bool check_steps(check *c, bool *used)
     return depth ? bad(c, "a loop has no end") : true;
 }
 
-/* Each output is written by one buffer. */
-static bool check_outputs(check *c)
+static uint32_t count_buffers(const desc_program *p, mp_buffer_kind kind, uint32_t index)
 {
-    for (uint32_t i = 0; i < c->l->n_outputs; i++) {
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < c->p->n_buffers; k++)
-            n += c->p->buffers[k].kind == BUF_OUTPUT && c->p->buffers[k].index == i;
-        if (n != 1)
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < p->n_buffers; k++)
+        n += p->buffers[k].kind == (uint32_t)kind && p->buffers[k].index == index;
+    return n;
+}
+
+/* Each output is written by one buffer; so are the saved values by the training pass and the gradients by the backward.
+ * What is only read has one buffer at most. */
+static bool check_results(check *c)
+{
+    const desc_layer *l = c->l;
+    bool back = c->p->kind == DESC_BACKWARD;
+    for (uint32_t i = 0; i < l->n_outputs; i++) {
+        uint32_t n = count_buffers(c->p, BUF_OUTPUT, i);
+        if (back ? n > 1 : n != 1)
             return bad(c, "output %u has %u buffers", i, n);
+        if (count_buffers(c->p, BUF_COTANGENT, i) > 1)
+            return bad(c, "output %u has several cotangents", i);
+    }
+    for (uint32_t i = 0; i < l->n_inputs && back; i++)
+        if (count_buffers(c->p, BUF_GRADIENT, i) != (l->inputs[i].differentiable ? 1 : 0))
+            return bad(c, "input %u has another number of gradients than one", i);
+    for (uint32_t i = 0; i < l->n_saved && c->p->kind != DESC_FORWARD; i++) {
+        uint32_t n = count_buffers(c->p, BUF_SAVED, i);
+        if (back ? n > 1 : n != 1)
+            return bad(c, "saved value %u has %u buffers", i, n);
     }
     return true;
 }
@@ -361,7 +406,7 @@ static bool check_program(check *c)
     for (uint32_t i = 0; i < p->n_buffers; i++)
         if (!check_buffer(c, &p->buffers[i], i))
             return false;
-    if (!check_outputs(c))
+    if (!check_results(c))
         return false;
     for (uint32_t i = 0; i < p->n_kernels; i++)
         if (!check_kernel(c, &p->kernels[i], i))
@@ -380,6 +425,25 @@ static bool check_program(check *c)
     return fine;
 }
 
+/* Both programs of training, or none; and a saved value is read as what it was written. */
+static bool check_training(check *c)
+{
+    const desc_program *train = desc_find_program(c->l, DESC_TRAIN), *back = desc_find_program(c->l, DESC_BACKWARD);
+    if (!train != !back || (!train && c->l->n_saved))
+        return bad(c, "there is only a half of training");
+    if (train && c->l->n_saved > train->n_buffers)
+        return bad(c, "there are more saved values than buffers");
+    for (uint32_t k = 0; back && k < back->n_buffers; k++) {
+        const desc_buffer *b = &back->buffers[k];
+        for (uint32_t i = 0; b->kind == BUF_SAVED && i < train->n_buffers; i++) {
+            const desc_buffer *t = &train->buffers[i];
+            if (t->kind == BUF_SAVED && t->index == b->index && (t->type != b->type || t->rows.kind != b->rows.kind))
+                return bad(c, "saved value %u is written and read as different things", b->index);
+        }
+    }
+    return true;
+}
+
 static bool check_layer(check *c)
 {
     const desc_layer *l = c->l;
@@ -394,6 +458,8 @@ static bool check_layer(check *c)
     for (uint32_t i = 0; i < l->n_needs; i++)
         if (l->needs[i].kind >= DESC_NEED_KINDS)
             return bad(c, "an unknown need");
+    if (!check_training(c))
+        return false;
     for (uint32_t i = 0; i < l->n_programs; i++) {
         c->p = &l->programs[i];
         if (!check_program(c))

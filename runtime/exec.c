@@ -61,7 +61,7 @@ static void run_steps(mp_context *ctx, prepared *p)
     const desc_program *d = p->program;
     for (uint32_t i = 0; i < d->n_steps; i++) {
         const desc_step *s = &d->steps[i];
-        if (s->at_prepare)
+        if (s->at_prepare || p->left_out[i])
             continue;
         switch ((mp_step_kind)s->kind) {
         case STEP_LAUNCH:
@@ -95,6 +95,15 @@ static void run_steps(mp_context *ctx, prepared *p)
     }
 }
 
+void program_run(mp_layer *layer, prepared *p)
+{
+    tensors_feed(layer, p, false);
+    if (p->program->n_buffers)
+        memcpy(p->now, p->base, p->program->n_buffers * sizeof *p->base);
+    run_steps(layer->ctx, p);
+    tensors_drain(layer, p);
+}
+
 static mp_status check_call(mp_layer *layer, const mp_graph *g, const char *call)
 {
     if (!layer)
@@ -106,29 +115,51 @@ static mp_status check_call(mp_layer *layer, const mp_graph *g, const char *call
     return MP_OK;
 }
 
+static bool has_gradients(const mp_layer *layer)
+{
+    for (uint32_t i = 0; i < layer->desc->n_inputs; i++)
+        if (layer->gradients[i].bound)
+            return true;
+    return false;
+}
+
+/* The forward pass, and those of training where gradients are bound. */
+static mp_status prepare_asked(mp_layer *layer, mp_graph *g)
+{
+    mp_status st = layer_prepare(layer, g, DESC_FORWARD);
+    if (!st && has_gradients(layer))
+        st = layer_prepare(layer, g, DESC_TRAIN);
+    if (!st && has_gradients(layer))
+        st = layer_prepare(layer, g, DESC_BACKWARD);
+    return st;
+}
+
 mp_status mp_prepare(mp_layer *layer, mp_graph *g)
 {
     mp_status st = check_call(layer, g, "mp_prepare");
     if (!st)
-        st = layer_prepare(layer, g);
-    return st ? st : layer_place(layer);
+        st = prepare_asked(layer, g);
+    return st ? st : layer_place(layer, DESC_FORWARD);
+}
+
+void layer_ran(mp_layer *layer, desc_program_kind kind)
+{
+    layer->ran = true;
+    layer->last = kind;
+    layer_set_shapes(layer, layer->prepared[kind]);
 }
 
 mp_status mp_forward(mp_layer *layer, mp_graph *g)
 {
     mp_status st = check_call(layer, g, "mp_forward");
     if (!st)
-        st = layer_prepare(layer, g);
+        st = layer_prepare(layer, g, DESC_FORWARD);
     if (!st)
-        st = layer_place(layer);
+        st = layer_place(layer, DESC_FORWARD);
     if (st)
         return st;
-    prepared *p = layer->prepared;
-    tensors_feed(layer, p, false);
-    memcpy(p->now, p->base, p->program->n_buffers * sizeof *p->base);
-    run_steps(layer->ctx, p);
-    tensors_drain(layer, p);
-    layer->ran = true;
+    program_run(layer, layer->prepared[DESC_FORWARD]);
+    layer_ran(layer, DESC_FORWARD);
     return MP_OK;
 }
 
@@ -179,41 +210,8 @@ mp_status mp_workspace_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
     if (!st && !bytes)
         st = layer_error(layer, MP_USAGE, "mp_workspace_bytes: the result must not be NULL");
     if (!st)
-        st = layer_prepare(layer, g);
+        st = prepare_asked(layer, g);
     if (!st)
-        *bytes = layer->prepared->workspace_bytes;
+        *bytes = layer_workspace(layer);
     return st;
-}
-
-/* ---- Training --------------------------------------------------------------------------------------------------- */
-
-static mp_status no_derivatives(mp_layer *layer)
-{
-    return layer ? layer_error(layer, MP_UNSUPPORTED, "this module was compiled without derivatives") : MP_USAGE;
-}
-
-mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape **tape)
-{
-    (void)g;
-    (void)seed;
-    (void)tape;
-    return no_derivatives(layer);
-}
-
-mp_status mp_backward(mp_layer *layer, mp_tape *tape)
-{
-    (void)tape;
-    return no_derivatives(layer);
-}
-
-mp_status mp_tape_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
-{
-    (void)g;
-    (void)bytes;
-    return no_derivatives(layer);
-}
-
-void mp_tape_destroy(mp_tape *tape)
-{
-    (void)tape;             /* none is ever made */
 }

@@ -197,12 +197,14 @@ static mp_status make_room(mp_layer *layer)
     layer->was_given = zeros(ctx, l->n_statics, sizeof *layer->was_given);
     layer->reals = zeros(ctx, l->n_statics, sizeof *layer->reals);
     layer->plain_dims = zeros(ctx, l->n_statics, sizeof *layer->plain_dims);
-    layer->shapes = zeros(ctx, l->n_inputs + l->n_outputs, sizeof *layer->shapes);
+    layer->shapes = zeros(ctx, 2 * (l->n_inputs + l->n_outputs), sizeof *layer->shapes);
     layer->inputs = zeros(ctx, l->n_inputs, sizeof *layer->inputs);
     layer->outputs = zeros(ctx, l->n_outputs, sizeof *layer->outputs);
+    layer->gradients = zeros(ctx, l->n_inputs, sizeof *layer->gradients);
+    layer->cotangents = zeros(ctx, l->n_outputs, sizeof *layer->cotangents);
     layer->own = zeros(ctx, l->n_outputs, sizeof *layer->own);
     return ok && layer->was_given && layer->reals && layer->plain_dims && layer->shapes && layer->inputs &&
-           layer->outputs && layer->own ? MP_OK : MP_SYSTEM;
+           layer->outputs && layer->gradients && layer->cotangents && layer->own ? MP_OK : MP_SYSTEM;
 }
 
 mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *statics, int n_statics, mp_layer **out)
@@ -222,7 +224,6 @@ mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *sta
     layer->mod = mod;
     layer->number = number;
     layer->desc = &mod->desc->layers[number];
-    layer->stale = STALE_ALL;
     module_retain(mod);
     st = make_room(layer);
     if (!st)
@@ -234,10 +235,35 @@ mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *sta
     return st;
 }
 
+/* The count of holders stands before the copy. */
+bool binding_copy_room(mp_context *ctx, binding *b, size_t bytes)
+{
+    size_t all;
+    char *p = __builtin_add_overflow(bytes, (size_t)MEM_ALIGN, &all) ? NULL : mem_alloc(ctx, all);
+    if (!p)
+        return false;
+    b->holders = (int64_t *)(void *)p;
+    *b->holders = 1;
+    b->copy = p + MEM_ALIGN;
+    b->copy_bytes = bytes;
+    return true;
+}
+
 void binding_drop(mp_context *ctx, binding *b)
 {
-    mem_free(ctx, b->copy, b->copy_bytes);
+    if (b->holders && --*b->holders == 0)
+        mem_free(ctx, b->holders, b->copy_bytes + MEM_ALIGN);
     *b = (binding){ 0 };
+}
+
+void binding_share(mp_context *ctx, binding *to, const binding *from)
+{
+    if (from->holders)
+        ++*from->holders;
+    binding_drop(ctx, to);
+    *to = *from;
+    to->t.shape = to->shape;
+    to->t.strides = from->t.strides ? to->strides : NULL;
 }
 
 void mp_layer_destroy(mp_layer *layer)
@@ -246,7 +272,9 @@ void mp_layer_destroy(mp_layer *layer)
         return;
     mp_context *ctx = layer->ctx;
     const desc_layer *l = layer->desc;
-    prepared_free(ctx, layer->prepared);
+    tapes_leave(layer);
+    for (int k = 0; k < DESC_PROGRAM_KINDS; k++)
+        prepared_free(ctx, layer->prepared[k]);
     for (uint32_t i = 0; layer->inputs && i < l->n_inputs; i++)
         binding_drop(ctx, &layer->inputs[i]);
     for (uint32_t i = 0; layer->own && i < l->n_outputs; i++)
@@ -257,9 +285,12 @@ void mp_layer_destroy(mp_layer *layer)
     mem_array_free(ctx, layer->was_given, l->n_statics, sizeof *layer->was_given);
     mem_array_free(ctx, layer->reals, l->n_statics, sizeof *layer->reals);
     mem_array_free(ctx, layer->plain_dims, l->n_statics, sizeof *layer->plain_dims);
-    mem_array_free(ctx, layer->shapes, l->n_inputs + l->n_outputs, sizeof *layer->shapes);
+    mem_array_free(ctx, layer->shapes, 2 * (l->n_inputs + l->n_outputs), sizeof *layer->shapes);
     mem_array_free(ctx, layer->inputs, l->n_inputs, sizeof *layer->inputs);
     mem_array_free(ctx, layer->outputs, l->n_outputs, sizeof *layer->outputs);
+    mem_array_free(ctx, layer->gradients, l->n_inputs, sizeof *layer->gradients);
+    mem_array_free(ctx, layer->cotangents, l->n_outputs, sizeof *layer->cotangents);
+    mem_free(ctx, layer->own_workspace, layer->own_bytes);
     mem_array_free(ctx, layer->own, l->n_outputs, sizeof *layer->own);
     mp_module *mod = layer->mod;
     context_retain(ctx);
@@ -272,9 +303,14 @@ uint32_t layer_shapes(mp_layer *layer, const binding *except)
 {
     const desc_layer *l = layer->desc;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < l->n_inputs + l->n_outputs; i++) {
-        const binding *b = i < l->n_inputs ? &layer->inputs[i] : &layer->outputs[i - l->n_inputs];
-        const desc_value *v = i < l->n_inputs ? &l->inputs[i] : &l->outputs[i - l->n_inputs];
+    for (uint32_t i = 0; i < 2 * (l->n_inputs + l->n_outputs); i++) {
+        bool derivative = i >= l->n_inputs + l->n_outputs;
+        uint32_t k = derivative ? i - l->n_inputs - l->n_outputs : i;
+        bool input = k < l->n_inputs;
+        k = input ? k : k - l->n_inputs;
+        const desc_value *v = input ? &l->inputs[k] : &l->outputs[k];
+        const binding *b = input ? derivative ? &layer->gradients[k] : &layer->inputs[k]
+                                 : derivative ? &layer->cotangents[k] : &layer->outputs[k];
         if (b->bound && b != except)
             layer->shapes[n++] = (dim_shape){ v, b->shape, b->t.ndim };
     }

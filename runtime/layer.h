@@ -2,8 +2,8 @@
  * A layer with its bound tensors, and what is prepared for the graph it last ran on. Belongs to one thread at a time.
  *
  * Binding keeps the caller's tensors (floats) or checked copies (index, bool). What follows from shapes, types and the
- * graph is in `prepared` (prepare.h), which is thrown away when a bind or another graph contradicts it: `stale` says
- * how much is.
+ * graph is in `prepared` (prepare.h), one for each program, which is thrown away when a bind or another graph contradicts
+ * it. Whether one does is told by numbers that grow with each bind: what is prepared remembers those it was made at.
  */
 #ifndef RUNTIME_LAYER_H
 #define RUNTIME_LAYER_H
@@ -24,6 +24,7 @@ typedef struct binding {
     int64_t shape[TENSOR_MAX_RANK], strides[TENSOR_MAX_RANK];
     void *copy;                     /* index: int32, bool: bytes of 0 or 1; compact, in the caller's order */
     size_t copy_bytes;
+    int64_t *holders;               /* of the copy, before which it stands: the layer and tapes */
     int64_t greatest;               /* of an index: its largest element, -1 for none */
 } binding;
 
@@ -34,7 +35,8 @@ typedef struct own_output {
     int64_t shape[TENSOR_MAX_RANK];
 } own_output;
 
-typedef enum stale { STALE_NOTHING, STALE_TENSORS, STALE_ALL } stale;
+/* How often something was bound: in another form (shape, type, flags), or to other memory alone. */
+typedef struct bind_count { uint64_t forms, places; } bind_count;
 
 struct mp_layer {
     mp_context *ctx;
@@ -49,12 +51,17 @@ struct mp_layer {
     int64_t *plain_dims;            /* [n_statics]: dims that occur in no shape: what was given, or 0 */
     dim_shape *shapes;              /* room for all inputs and outputs */
     binding *inputs, *outputs;
+    binding *gradients, *cotangents;        /* by input, by output */
     own_output *own;                /* by output */
-    stale stale;
-    bool ran;                       /* a forward has succeeded since the outputs' shapes last changed */
-    prepared *prepared;
+    bind_count bound, bound_grads;  /* of inputs and outputs, of gradients and cotangents */
+    bool ran;                       /* a forward has succeeded since the outputs' shapes last changed: */
+    desc_program_kind last;         /* this one */
+    prepared *prepared[DESC_PROGRAM_KINDS];
     void *workspace;                /* the caller's, or NULL */
     size_t workspace_bytes;
+    void *own_workspace;            /* where the caller gave none; of the programs in turn */
+    size_t own_bytes;
+    mp_tape *tapes;                 /* all of them, those at rest too */
 };
 
 /* The shapes of all that is bound, into layer->shapes; `except` (may be NULL) is left out. */
@@ -70,6 +77,13 @@ const char *nearest_name(const char *name, const char *(*names)(const void *ud, 
 /* An input (role MP_INPUT or MP_PARAM) or output by name; the error proposes one. */
 mp_status layer_find(mp_layer *layer, const char *name, mp_role *role, uint32_t *number);
 
+/* tape.c: the tapes of a layer that goes. */
+void tapes_leave(mp_layer *layer);
+
 void binding_drop(mp_context *ctx, binding *b);
+/* The same tensor and copy in another place. */
+void binding_share(mp_context *ctx, binding *to, const binding *from);
+/* Room for a copy of so many bytes, held once. False: no memory. */
+bool binding_copy_room(mp_context *ctx, binding *b, size_t bytes);
 
 #endif

@@ -117,20 +117,23 @@ static bool place(life *lives, uint32_t i, life **near, size_t *end)
     return true;
 }
 
-static bool in_workspace(const prepared *p, uint32_t buffer)
+/* A gradient that nobody wants but that comes with others is work, too. */
+static bool in_workspace(const mp_layer *layer, const prepared *p, uint32_t buffer)
 {
     const desc_buffer *b = &p->program->buffers[buffer];
-    return b->kind == BUF_WORK && !p->kept[buffer];
+    if (p->unused[buffer])
+        return false;
+    return (b->kind == BUF_WORK && !p->kept[buffer]) || (b->kind == BUF_GRADIENT && !layer->gradients[b->index].bound);
 }
 
-static bool place_all(prepared *p, life *lives, life **near, life **of, size_t *end)
+static bool place_all(const mp_layer *layer, prepared *p, life *lives, life **near, life **of, size_t *end)
 {
     const desc_program *d = p->program;
     uint32_t n = 0;
     for (uint32_t k = 0; k < d->n_buffers; k++) {
         p->offset[k] = SIZE_MAX;
         of[k] = NULL;
-        if (!in_workspace(p, k))
+        if (!in_workspace(layer, p, k))
             continue;
         lives[n] = (life){ .buffer = k, .first = d->buffers[k].first, .last = d->buffers[k].last,
                            .bytes = round_up_64(p->bytes[k]) };
@@ -155,7 +158,7 @@ static bool place_launches(mp_context *ctx, prepared *p, size_t end)
     size_t states = 0, scratch = 0, all, threads = (size_t)pool_threads(ctx->pool);
     for (uint32_t i = 0; i < p->program->n_steps; i++) {
         const desc_step *s = &p->program->steps[i];
-        if (s->kind != STEP_LAUNCH || s->at_prepare)
+        if (s->kind != STEP_LAUNCH || s->at_prepare || p->left_out[i])
             continue;
         const launch *l = &p->launches[s->a];
         size_t bytes;
@@ -181,7 +184,7 @@ mp_status layout_workspace(mp_layer *layer, prepared *p)
     life **of = mem_array(ctx, n, sizeof *of, "the layout of the workspace");
     size_t end = 0;
     mp_status st = lives && near && of ? MP_OK : MP_SYSTEM;
-    if (!st && (!place_all(p, lives, near, of, &end) || !place_launches(ctx, p, end)))
+    if (!st && (!place_all(layer, p, lives, near, of, &end) || !place_launches(ctx, p, end)))
         st = layer_error(layer, MP_SYSTEM, "the workspace is too large");
     mem_array_free(ctx, lives, n, sizeof *lives);
     mem_array_free(ctx, near, n, sizeof *near);

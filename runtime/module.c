@@ -15,6 +15,7 @@ enum { MAX_VARIANTS = 64 };
 struct module_special {
     module_special *next;
     uint32_t layer, n;
+    bool training;
     mp_module *mod;                 /* NULL: it cannot be specialised for these values */
     int64_t *dims;                  /* [n] */
     double *reals;                  /* [n] */
@@ -203,7 +204,7 @@ static bool same_value(const desc_value *a, const desc_value *b)
 }
 
 /* Can what was compiled stand for the layer? */
-static bool fits(const desc_layer *l, const mp_module *special)
+static bool fits(const desc_layer *l, const mp_module *special, bool training)
 {
     if (special->desc->n_layers != 1)
         return false;
@@ -211,33 +212,32 @@ static bool fits(const desc_layer *l, const mp_module *special)
     if (s->n_inputs != l->n_inputs || s->n_outputs != l->n_outputs || s->n_programs < 1)
         return false;
     for (uint32_t i = 0; i < l->n_inputs; i++)
-        if (!same_value(&l->inputs[i], &s->inputs[i]))
+        if (!same_value(&l->inputs[i], &s->inputs[i]) || (training && l->inputs[i].differentiable != s->inputs[i].differentiable))
             return false;
     for (uint32_t i = 0; i < l->n_outputs; i++)
         if (!same_value(&l->outputs[i], &s->outputs[i]))
             return false;
-    for (uint32_t i = 0; i < l->n_programs; i++)
-        if (!desc_find_program(s, (desc_program_kind)l->programs[i].kind))
-            return false;
-    return true;
+    return training ? desc_find_program(s, DESC_TRAIN) && desc_find_program(s, DESC_BACKWARD) : desc_find_program(s, DESC_FORWARD) != NULL;
 }
 
-static module_special *find_special(const mp_module *m, uint32_t layer, const int64_t *dims, const double *reals, uint32_t n)
+static module_special *find_special(const mp_module *m, uint32_t layer, const int64_t *dims, const double *reals, uint32_t n,
+                                    bool training)
 {
     for (module_special *s = m->specials; s; s = s->next)
-        if (s->layer == layer && (!n || (memcmp(s->dims, dims, n * sizeof *dims) == 0 &&
+        if (s->layer == layer && s->training == training && (!n || (memcmp(s->dims, dims, n * sizeof *dims) == 0 &&
                                          memcmp(s->reals, reals, n * sizeof *reals) == 0)))
             return s;
     return NULL;
 }
 
-static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *dims, const double *reals, uint32_t n)
+static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *dims, const double *reals, uint32_t n, bool training)
 {
     module_special *s = mem_zalloc(m->ctx, sizeof *s);
     if (!s)
         return NULL;
     s->n = n;
     s->layer = layer;
+    s->training = training;
     s->dims = mem_array(m->ctx, n, sizeof *dims, "values of dims");
     s->reals = mem_array(m->ctx, n, sizeof *reals, "values of dims");
     if (!s->dims || !s->reals) {
@@ -247,8 +247,8 @@ static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *
     memcpy(s->dims, dims, n * sizeof *dims);
     memcpy(s->reals, reals, n * sizeof *reals);
     const desc_layer *l = &m->desc->layers[layer];
-    s->mod = m->source.specialise(m->source.ud, l->name, dims, reals, n);
-    if (s->mod && !fits(l, s->mod)) {
+    s->mod = m->source.specialise(m->source.ud, l->name, dims, reals, n, training);
+    if (s->mod && !fits(l, s->mod, training)) {
         context_log(m->ctx, "%s: what was compiled for these dims is another layer; the generic code is used", l->name);
         module_release(s->mod);
         s->mod = NULL;
@@ -263,15 +263,15 @@ static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *
     return s;
 }
 
-mp_module *module_specialised(mp_module *m, uint32_t layer, const int64_t *dims, const double *reals)
+mp_module *module_specialised(mp_module *m, uint32_t layer, const int64_t *dims, const double *reals, bool training)
 {
     if (!m->source.specialise)
         return NULL;
     uint32_t n = m->desc->layers[layer].n_statics;
     pthread_mutex_lock(&m->lock);
-    module_special *s = find_special(m, layer, dims, reals, n);
+    module_special *s = find_special(m, layer, dims, reals, n, training);
     if (!s)
-        s = add_special(m, layer, dims, reals, n);
+        s = add_special(m, layer, dims, reals, n, training);
     pthread_mutex_unlock(&m->lock);
     return s ? s->mod : NULL;
 }

@@ -16,12 +16,14 @@
 typedef struct module_source {
     void (*release)(void *ud);      /* called once when the module goes; may be NULL */
     /* The layer for exactly these values: dims[i] and reals[i] by static argument of the layer (a real's dims[i] and a
-     * dim's reals[i] are 0). Returns a module with one layer whose statics are all fixed and whose inputs and outputs
+     * dim's reals[i] are 0); the programs of training, or else that of the forward pass. Returns a module with one layer
+     * whose statics are all fixed and whose inputs and outputs
      * have the same names, types and order; or NULL: the generic code is used. Its holder becomes this module, which
      * asks once for each set of values, one thread at a time. May be NULL. A table without variants (n_variants 0) has
      * no generic code: then this is how all code comes, and NULL is an error, whose message the callee has set and
      * which is not remembered. */
-    mp_module *(*specialise)(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n_statics);
+    mp_module *(*specialise)(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n_statics,
+                             bool training);
     void *ud;
 } module_source;
 
@@ -48,6 +50,6 @@ void module_release(mp_module *mod);
 
 /* The layer compiled for these values, or NULL where there is none. `layer` is a number in mod->desc->layers. What is
  * returned lives as long as `mod`. Any thread. */
-mp_module *module_specialised(mp_module *mod, uint32_t layer, const int64_t *dims, const double *reals);
+mp_module *module_specialised(mp_module *mod, uint32_t layer, const int64_t *dims, const double *reals, bool training);
 
 #endif

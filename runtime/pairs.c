@@ -94,7 +94,7 @@ static void set_buffers(prepared *p, uint32_t i)
         case BUF_PAIR_OF: p->base[k] = s->index.pair_of; break;
         case BUF_PAIR_BY_INDEX: p->base[k] = s->by_order; break;
         case BUF_INPUT: case BUF_OUTPUT: case BUF_WORK: case BUF_GRAPH:
-        case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SLOT: break;
+        case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SLOT: case BUF_SAVED: case BUF_COTANGENT: case BUF_GRADIENT: break;
         }
         p->now[k] = p->base[k];
     }
@@ -135,7 +135,7 @@ void pairs_run(mp_context *ctx, prepared *p, uint32_t i)
     if (s->by_index)
         pair_index_by_index_into(&s->index, s->by_ptr, s->by_order);
     for (uint32_t k = 0; k < p->program->n_kernels; k++)
-        if (fiber_depends(&p->program->kernels[k], i))
+        if (p->launches[k].kernel && fiber_depends(&p->program->kernels[k], i))
             fiber_recut(p, k);
 }
 

@@ -91,7 +91,8 @@ static mp_status check_range(mp_layer *layer, const desc_value *v, const binding
                        (long long)range - 1, v->none ? " or -1" : "");
 }
 
-/* All that the code reads. */
+/* All that the code reads. What a backward does not need for the gradients that are bound counts, too: its forward
+ * needed it. */
 static mp_status check_bound(mp_layer *layer, const desc_program *d)
 {
     for (uint32_t k = 0; k < d->n_buffers; k++)
@@ -103,14 +104,20 @@ static mp_status check_bound(mp_layer *layer, const desc_program *d)
 static mp_status check_tensors(mp_layer *layer, const prepared *p)
 {
     const desc_layer *l = layer->desc;
+    bool back = p->kind == DESC_BACKWARD;
     mp_status st = MP_OK;
     for (uint32_t i = 0; i < l->n_inputs && !st; i++) {
         st = check_rows(layer, p, &l->inputs[i], &layer->inputs[i]);
         if (!st)
             st = check_range(layer, &l->inputs[i], &layer->inputs[i]);
+        if (!st && back && (st = check_rows(layer, p, &l->inputs[i], &layer->gradients[i])))
+            st = error_prefix(layer->ctx, st, "a gradient");
     }
-    for (uint32_t i = 0; i < l->n_outputs && !st; i++)
+    for (uint32_t i = 0; i < l->n_outputs && !st; i++) {
         st = check_rows(layer, p, &l->outputs[i], &layer->outputs[i]);
+        if (!st && back && (st = check_rows(layer, p, &l->outputs[i], &layer->cotangents[i])))
+            st = error_prefix(layer->ctx, st, "the cotangent of an output");
+    }
     return st;
 }
 
@@ -126,11 +133,20 @@ static mp_status open_dim(mp_layer *layer, const char *name)
                        name);
 }
 
-/* The code for exactly these values, or else the module's own. */
-static mp_status choose_code(mp_layer *layer, mp_module **out)
+mp_status layer_trains(mp_layer *layer)
 {
     const desc_layer *l = layer->desc;
-    bool generic = desc_find_program(l, DESC_FORWARD);
+    bool any = desc_find_program(l, DESC_BACKWARD);
+    for (uint32_t i = 0; i < l->n_inputs && layer->mod->source.specialise; i++)
+        any |= l->inputs[i].differentiable;
+    return any ? MP_OK : layer_error(layer, MP_UNSUPPORTED, "this module was compiled without derivatives");
+}
+
+/* The code for exactly these values, or else the module's own. */
+static mp_status choose_code(mp_layer *layer, desc_program_kind kind, mp_module **out)
+{
+    const desc_layer *l = layer->desc;
+    bool generic = desc_find_program(l, kind);
     *out = layer->mod;
     if (!layer->mod->source.specialise)
         return generic ? MP_OK : layer_error(layer, MP_UNSUPPORTED, "this module has no code for it");
@@ -148,7 +164,7 @@ static mp_status choose_code(mp_layer *layer, mp_module **out)
             open = s->name;
     }
     mp_status st = dims && reals ? MP_OK : MP_SYSTEM;
-    mp_module *m = !st && !open ? module_specialised(layer->mod, layer->number, dims, reals) : NULL;
+    mp_module *m = !st && !open ? module_specialised(layer->mod, layer->number, dims, reals, kind != DESC_FORWARD) : NULL;
     mem_array_free(layer->ctx, dims, l->n_statics, sizeof *dims);
     mem_array_free(layer->ctx, reals, l->n_statics, sizeof *reals);
     if (m)
@@ -205,13 +221,17 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->now = zeros(layer, d->n_buffers, sizeof *p->now);
     p->kept = zeros(layer, d->n_buffers, sizeof *p->kept);
     p->offset = zeros(layer, d->n_buffers, sizeof *p->offset);
+    p->left_out = zeros(layer, d->n_steps, sizeof *p->left_out);
+    p->unused = zeros(layer, d->n_buffers, sizeof *p->unused);
+    p->saved_at = zeros(layer, p->desc->n_saved, sizeof *p->saved_at);
+    p->kept_at = zeros(layer, p->desc->n_outputs, sizeof *p->kept_at);
     p->launches = zeros(layer, d->n_kernels, sizeof *p->launches);
     p->pairs = zeros(layer, d->n_pairs, sizeof *p->pairs);
     p->feeds = zeros(layer, d->n_buffers, sizeof *p->feeds);
     p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
     p->in_walk = zeros(layer, d->n_buffers, sizeof *p->in_walk);
     return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->base &&
-           p->now && p->kept && p->offset && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
+           p->now && p->kept && p->offset && p->left_out && p->unused && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
 }
 
 void prepared_free(mp_context *ctx, prepared *p)
@@ -238,12 +258,15 @@ void prepared_free(mp_context *ctx, prepared *p)
     mem_array_free(ctx, p->now, d->n_buffers, sizeof *p->now);
     mem_array_free(ctx, p->kept, d->n_buffers, sizeof *p->kept);
     mem_array_free(ctx, p->offset, d->n_buffers, sizeof *p->offset);
+    mem_array_free(ctx, p->left_out, d->n_steps, sizeof *p->left_out);
+    mem_array_free(ctx, p->unused, d->n_buffers, sizeof *p->unused);
+    mem_array_free(ctx, p->saved_at, p->desc->n_saved, sizeof *p->saved_at);
+    mem_array_free(ctx, p->kept_at, p->desc->n_outputs, sizeof *p->kept_at);
     mem_array_free(ctx, p->launches, d->n_kernels, sizeof *p->launches);
     mem_array_free(ctx, p->pairs, d->n_pairs, sizeof *p->pairs);
     mem_array_free(ctx, p->feeds, d->n_buffers, sizeof *p->feeds);
     mem_array_free(ctx, p->drains, d->n_buffers, sizeof *p->drains);
     mem_array_free(ctx, p->in_walk, d->n_buffers, sizeof *p->in_walk);
-    mem_free(ctx, p->own, p->own_bytes);
     mp_graph *g = p->graph;
     mem_free(ctx, p, sizeof *p);
     graph_release(g);
@@ -274,7 +297,7 @@ static mp_status prepare_buffers(prepared *p)
     for (uint32_t k = 0; k < d->n_buffers; k++) {
         const desc_buffer *b = &d->buffers[k];
         p->rows[k] = prepared_rows(p, b->rows);
-        if (b->kind != BUF_GRAPH)
+        if (b->kind != BUF_GRAPH || p->unused[k])
             continue;
         const void *array;
         mp_status st = graph_array(p->graph, (mp_graph_array)b->index, &array);
@@ -323,7 +346,7 @@ static mp_status keep_buffers(mp_layer *layer, prepared *p, uint32_t step)
 {
     for (uint32_t k = 0; k < p->program->n_buffers; k++) {
         const desc_buffer *b = &p->program->buffers[k];
-        if (b->kind != BUF_WORK || b->first != step)
+        if (b->kind != BUF_WORK || b->first != step || p->unused[k])
             continue;
         mp_status st = work_bytes(layer, p, k);
         if (st)
@@ -340,7 +363,7 @@ static mp_status run_beforehand(mp_layer *layer, prepared *p)
     const desc_program *d = p->program;
     mp_status st = MP_OK;
     for (uint32_t i = 0; i < d->n_steps && !st; i++) {
-        if (!d->steps[i].at_prepare)
+        if (!d->steps[i].at_prepare || p->left_out[i])
             continue;
         st = keep_buffers(layer, p, i);
         memcpy(p->now, p->base, d->n_buffers * sizeof *p->base);
@@ -356,11 +379,13 @@ static mp_status prepare_call(mp_layer *layer, prepared *p)
     const desc_program *d = p->program;
     mp_status st = MP_OK;
     for (uint32_t k = 0; k < d->n_buffers && !st; k++)
-        if ((d->buffers[k].kind == BUF_WORK && !p->kept[k]) || d->buffers[k].kind == BUF_SLOT)
+        if ((d->buffers[k].kind == BUF_WORK && !p->kept[k]) || d->buffers[k].kind == BUF_SLOT || d->buffers[k].kind == BUF_SAVED)
             st = work_bytes(layer, p, k);
     for (uint32_t i = 0; i < d->n_steps && !st; i++)
-        if (d->steps[i].kind == STEP_LAUNCH && !p->launches[d->steps[i].a].kernel)
+        if (d->steps[i].kind == STEP_LAUNCH && !p->left_out[i] && !p->launches[d->steps[i].a].kernel)
             st = fiber_prepare(layer, p, d->steps[i].a);
+    if (!st && p->kind == DESC_TRAIN)
+        st = tape_layout(layer, p);
     return st ? st : layout_workspace(layer, p);
 }
 
@@ -372,7 +397,7 @@ static mp_status prepare_values(mp_layer *layer, prepared *p)
     int64_t *in = zeros(layer, l->n_inputs, sizeof *in), *out = zeros(layer, l->n_outputs, sizeof *out);
     mp_status st = in && out ? MP_OK : MP_SYSTEM;
     for (uint32_t i = 0; i < l->n_inputs && !st; i++)
-        if (layer->inputs[i].bound)
+        if (layer->inputs[i].bound || (p->kind == DESC_BACKWARD && l->inputs[i].differentiable))
             st = count_elems(layer, &l->inputs[i], &in[i]);
     for (uint32_t i = 0; i < l->n_outputs && !st; i++)
         st = count_elems(layer, &l->outputs[i], &out[i]);
@@ -387,8 +412,7 @@ static mp_status prepare_values(mp_layer *layer, prepared *p)
     return st;
 }
 
-/* Shapes of outputs for mp_output. */
-static void set_output_shapes(mp_layer *layer, const prepared *p)
+void layer_set_shapes(mp_layer *layer, const prepared *p)
 {
     const desc_layer *l = layer->desc;
     for (uint32_t i = 0; i < l->n_outputs; i++) {
@@ -403,25 +427,25 @@ static void set_output_shapes(mp_layer *layer, const prepared *p)
 }
 
 /* What is checked before there is any code. */
-static mp_status check_graph(mp_layer *layer, mp_graph *g)
+static mp_status check_graph(mp_layer *layer, mp_graph *g, desc_program_kind kind)
 {
-    const desc_program *d = desc_find_program(layer->desc, DESC_FORWARD);
+    const desc_program *d = desc_find_program(layer->desc, kind);
     mp_status st = d ? check_bound(layer, d) : MP_OK;
     if (!st)
         st = settle_dims(layer);
     if (!st)
         st = check_needs(layer, g);
-    return st ? st : check_tensors(layer, &(prepared){ .graph = g });
+    return st ? st : check_tensors(layer, &(prepared){ .graph = g, .kind = kind });
 }
 
-static mp_status prepare_all(mp_layer *layer, mp_graph *g)
+static mp_status prepare_all(mp_layer *layer, mp_graph *g, desc_program_kind kind)
 {
     mp_module *mod;
-    mp_status st = check_graph(layer, g);
+    mp_status st = check_graph(layer, g, kind);
     if (!st)
-        st = choose_code(layer, &mod);
+        st = choose_code(layer, kind, &mod);
     const desc_layer *desc = st || mod == layer->mod ? layer->desc : &mod->desc->layers[0];
-    const desc_program *program = desc_find_program(desc, DESC_FORWARD);
+    const desc_program *program = desc_find_program(desc, kind);
     if (!st)
         st = check_bound(layer, program);
     if (st)
@@ -431,76 +455,115 @@ static mp_status prepare_all(mp_layer *layer, mp_graph *g)
         return error_memory(layer->ctx, sizeof *p, "the state of a layer");
     graph_retain(g);
     p->graph = g;
+    p->kind = kind;
+    p->bound = layer->bound;
+    p->bound_grads = layer->bound_grads;
     p->desc = desc;
     p->program = program;
     p->entries = mod->kernels;
-    layer->prepared = p;
+    layer->prepared[kind] = p;
     st = make_room(layer, p);
     if (st)
         return st;
     p->args = (mp_kargs){ .buf = p->now, .dim = p->dim, .real = p->real, .step = p->step };
+    p->args.training = kind != DESC_FORWARD;
     find_loops(p);
-    st = prepare_values(layer, p);
+    if (kind == DESC_BACKWARD)
+        st = wanted_find(layer, p);
+    if (!st)
+        st = prepare_values(layer, p);
     if (!st)
         st = pairs_prepare(layer, p);
     if (!st)
         st = run_beforehand(layer, p);
     if (!st)
         st = prepare_call(layer, p);
-    if (!st)
-        set_output_shapes(layer, p);
     for (uint32_t i = 0; i < p->program->n_loops; i++)
         p->loops[i].change = NAN;
     return st;
 }
 
-mp_status layer_prepare(mp_layer *layer, mp_graph *g)
+mp_status layer_prepare(mp_layer *layer, mp_graph *g, desc_program_kind kind)
 {
-    prepared *p = layer->prepared;
-    if (p && p->graph == g && layer->stale != STALE_ALL) {
+    prepared *p = layer->prepared[kind];
+    bool back = kind == DESC_BACKWARD;
+    if (p && p->graph == g && p->bound.forms == layer->bound.forms &&
+        (!back || p->bound_grads.forms == layer->bound_grads.forms)) {
         bool fits = true;
-        mp_status st = layer->stale == STALE_TENSORS ? tensors_refresh(layer, p, &fits) : MP_OK;
+        bool moved = p->bound.places != layer->bound.places || (back && p->bound_grads.places != layer->bound_grads.places);
+        mp_status st = moved ? tensors_refresh(layer, p, &fits) : MP_OK;
         if (st)
             return st;
         if (fits) {
-            layer->stale = STALE_NOTHING;
+            p->bound = layer->bound;
+            p->bound_grads = layer->bound_grads;
             return MP_OK;
         }
     }
     prepared_free(layer->ctx, p);
-    layer->prepared = NULL;
-    layer->ran = false;
-    mp_status st = prepare_all(layer, g);
+    layer->prepared[kind] = NULL;
+    layer->ran &= back;
+    mp_status st = prepare_all(layer, g, kind);
     if (st) {
-        prepared_free(layer->ctx, layer->prepared);
-        layer->prepared = NULL;
-        layer->stale = STALE_ALL;
-        return st;
+        prepared_free(layer->ctx, layer->prepared[kind]);
+        layer->prepared[kind] = NULL;
     }
-    layer->stale = STALE_NOTHING;
-    return MP_OK;
+    return st;
 }
 
-mp_status layer_place(mp_layer *layer)
+size_t layer_workspace(const mp_layer *layer)
 {
-    prepared *p = layer->prepared;
+    size_t most = 0;
+    for (int k = 0; k < DESC_PROGRAM_KINDS; k++)
+        if (layer->prepared[k] && layer->prepared[k]->workspace_bytes > most)
+            most = layer->prepared[k]->workspace_bytes;
+    return most;
+}
+
+/* Memory of the layer's own, large enough for all that is prepared. */
+static mp_status own_workspace(mp_layer *layer, size_t bytes)
+{
+    if (layer->own_workspace && layer->own_bytes >= bytes)
+        return MP_OK;
+    size_t most = layer_workspace(layer);
+    mem_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+    layer->own_workspace = mem_alloc(layer->ctx, most);
+    layer->own_bytes = layer->own_workspace ? most : 0;
+    return layer->own_workspace ? MP_OK : error_memory(layer->ctx, most, "the workspace");
+}
+
+/* Outputs in the layer's own memory, which another program may have made anew. */
+static void place_outputs(mp_layer *layer, prepared *p)
+{
+    for (uint32_t k = 0; k < p->program->n_buffers; k++) {
+        const desc_buffer *b = &p->program->buffers[k];
+        if (b->kind == BUF_OUTPUT && prepared_is_output(p, b) && !layer->outputs[b->index].bound)
+            p->base[k] = layer->own[b->index].data;
+    }
+    for (uint32_t i = 0; i < p->n_drains; i++)
+        p->base[p->drains[i].buffer] = p->drains[i].staged;
+}
+
+mp_status layer_place(mp_layer *layer, desc_program_kind kind)
+{
+    prepared *p = layer->prepared[kind];
     char *at = layer->workspace;
     if (at && layer->workspace_bytes < p->workspace_bytes)
         return layer_error(layer, MP_USAGE, "the workspace has %zu bytes, but %zu are needed", layer->workspace_bytes,
                            p->workspace_bytes);
-    if (!at && !p->own) {
-        p->own = mem_alloc(layer->ctx, p->workspace_bytes);
-        if (!p->own)
-            return error_memory(layer->ctx, p->workspace_bytes, "the workspace");
-        p->own_bytes = p->workspace_bytes;
-    } else if (at && p->own) {
-        mem_free(layer->ctx, p->own, p->own_bytes);
-        p->own = NULL;
+    if (at) {
+        mem_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+        layer->own_workspace = NULL;
+    } else {
+        mp_status st = own_workspace(layer, p->workspace_bytes);
+        if (st)
+            return st;
+        at = layer->own_workspace;
     }
-    at = at ? at : p->own;
     for (uint32_t k = 0; k < p->program->n_buffers; k++)
         if (p->offset[k] != SIZE_MAX)
             p->base[k] = at + p->offset[k];
+    place_outputs(layer, p);
     p->memory = (launch_memory){ at + p->states_at, at + p->scratch_at, p->scratch_stride };
     return MP_OK;
 }

@@ -27,9 +27,10 @@ typedef struct pair_state {
 /* Rows between the edge list's order and the walk order. */
 typedef enum row_order { ORDER_AS_IS, ORDER_TO_WALK, ORDER_FROM_WALK } row_order;
 
-/* An input's way into a buffer. */
+/* The way of what the caller bound into a buffer. */
 typedef struct feed {
-    uint32_t buffer, input;
+    uint32_t buffer;
+    bool constant;                  /* a cotangent that is not bound: filled by prepare */
     bool convert;                   /* type or strides differ: packed first */
     row_order order;
     bool once;                      /* contents never change: done by prepare */
@@ -37,10 +38,11 @@ typedef struct feed {
     size_t bytes;                   /* of each */
 } feed;
 
-/* An output's way out of a buffer. */
+/* The way of an output or a gradient out of a buffer. */
 typedef struct drain {
-    uint32_t buffer, output;
+    uint32_t buffer;
     bool convert;                   /* into the caller's tensor, from `ordered` or `staged` */
+    bool add;                       /* to what is there */
     row_order order;
     bool overlaps;                  /* the caller's tensor shares memory with another: written at the end */
     void *staged, *ordered;
@@ -51,6 +53,8 @@ typedef struct loop_state { int64_t steps; double change; int64_t most; } loop_s
 
 struct prepared {
     mp_graph *graph;
+    desc_program_kind kind;
+    bind_count bound, bound_grads;  /* the layer's, as it was made or refreshed */
     const desc_layer *desc;         /* of the code that runs: the layer's, or a specialised one's */
     const desc_program *program;
     const mp_kernel_entry *entries;
@@ -65,6 +69,11 @@ struct prepared {
     void **base, **now;             /* by buffer: its memory; `now` follows the swaps of a call */
     void **kept;                    /* by buffer: memory of what is computed by prepare */
     size_t *offset;                 /* by buffer: in the workspace; SIZE_MAX: not there */
+    bool *left_out;                 /* by step: makes nothing that is wanted */
+    bool *unused;                   /* by buffer: of no step that is done */
+    size_t *saved_at;               /* by saved value (TRAIN): its place in a tape; */
+    size_t *kept_at;                /* by output (TRAIN): the same of outputs that the backward reads, else SIZE_MAX */
+    size_t tape_bytes;
     launch *launches;               /* by kernel */
     pair_state *pairs;
     feed *feeds;
@@ -72,16 +81,20 @@ struct prepared {
     bool *in_walk;                  /* by buffer: an edge input whose rows are in walk order */
     uint32_t n_feeds, n_drains;
     size_t states_at, scratch_at, scratch_stride, workspace_bytes;
-    void *own;                      /* workspace, where the caller gave none */
-    size_t own_bytes;
     launch_memory memory;
     mp_kargs args;
 };
 
-/* Makes layer->prepared for this graph, or refreshes it, as far as it is stale. The workspace is not yet there. */
-mp_status layer_prepare(mp_layer *layer, mp_graph *g);
-/* The workspace: the caller's or one of the layer's, and with it the last pointers. */
-mp_status layer_place(mp_layer *layer);
+/* Makes layer->prepared[kind] for this graph, or refreshes it, as far as it is stale. The workspace is not yet there. */
+mp_status layer_prepare(mp_layer *layer, mp_graph *g, desc_program_kind kind);
+/* The workspace: the caller's or one of the layer's, and with it the last pointers but those into tapes. */
+mp_status layer_place(mp_layer *layer, desc_program_kind kind);
+/* The most that any of the programs needs which are prepared. */
+size_t layer_workspace(const mp_layer *layer);
+/* Is there code for training, or can it be made? Otherwise an error. */
+mp_status layer_trains(mp_layer *layer);
+/* The shapes that mp_output tells: those of this program's outputs. */
+void layer_set_shapes(mp_layer *layer, const prepared *p);
 void prepared_free(mp_context *ctx, prepared *p);
 
 /* ---- for the files that prepare --------------------------------------------------------------------------------- */
@@ -95,6 +108,24 @@ mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits);
 void tensors_feed(mp_layer *layer, prepared *p, bool once);      /* copies, once ones or each call's */
 void tensors_drain(mp_layer *layer, prepared *p);
 void tensors_free(mp_context *ctx, prepared *p);
+
+/* What the caller bound to a buffer, or may bind. NULL: no such buffer. */
+const binding *prepared_binding(const mp_layer *layer, const prepared *p, uint32_t buffer);
+/* Is a buffer read, as inputs are, or written, as outputs are? */
+bool prepared_is_input(const prepared *p, const desc_buffer *b);
+bool prepared_is_output(const prepared *p, const desc_buffer *b);
+
+/* wanted.c: steps that make no gradient which is bound are left out. */
+mp_status wanted_find(mp_layer *layer, prepared *p);
+
+/* tape.c: where saved values and outputs lie in a tape. */
+mp_status tape_layout(mp_layer *layer, prepared *p);
+/* Runs a program that is prepared and placed. */
+void program_run(mp_layer *layer, prepared *p);
+/* A forward has succeeded: outputs and iterations are those of this program. */
+void layer_ran(mp_layer *layer, desc_program_kind kind);
+/* Copies an array in pieces, by the threads of the context. */
+void copy_bytes(mp_context *ctx, void *to, const void *from, size_t n);
 
 /* layout.c: where buffers lie in the workspace, by the steps between which they are alive. */
 mp_status layout_workspace(mp_layer *layer, prepared *p);

@@ -32,11 +32,36 @@ static int64_t dim_or_open(const mp_layer *layer, uint32_t dim)
     return desc_dim_eval(&layer->desc->dims[dim], layer->values.value, layer->values.known, &x) == DESC_FINE ? x : -1;
 }
 
+/* Does the backward read what is bound? Known once there is code; before, what may be differentiated may be read. */
+static bool is_saved(const mp_layer *layer, mp_role role, const desc_value *v)
+{
+    const desc_layer *l = layer->desc;
+    const prepared *p = layer->prepared[DESC_TRAIN];
+    const desc_program *back = desc_find_program(p ? p->desc : l, DESC_BACKWARD);
+    bool any = false;
+    uint32_t kind = role == MP_OUTPUT ? BUF_OUTPUT : BUF_INPUT, i = (uint32_t)(v - (role == MP_OUTPUT ? l->outputs : l->inputs));
+    for (uint32_t k = 0; back && k < back->n_buffers; k++)
+        if (back->buffers[k].kind == kind && back->buffers[k].index == i)
+            return true;
+    for (uint32_t k = 0; !back && layer->mod->source.specialise && k < l->n_inputs; k++)
+        any |= l->inputs[k].differentiable;
+    return any && (role != MP_OUTPUT || v->differentiable);
+}
+
+static const prepared *any_prepared(const mp_layer *layer)
+{
+    for (int k = 0; k < DESC_PROGRAM_KINDS; k++)
+        if (layer->prepared[k])
+            return layer->prepared[k];
+    return NULL;
+}
+
 static void describe(const mp_layer *layer, mp_role role, const desc_value *v, mp_value_info *out)
 {
     const desc_layer *l = layer->desc;
+    const prepared *p = layer->prepared[layer->last] ? layer->prepared[layer->last] : any_prepared(layer);
     mp_value_info info = { .size = out->size, .name = v->name, .role = role, .domain = v->domain, .type = v->type,
-                           .saved = v->saved, .differentiable = v->differentiable, .none = v->none, .rank = (int)v->rank,
+                           .saved = is_saved(layer, role, v), .differentiable = v->differentiable, .none = v->none, .rank = (int)v->rank,
                            .range_value = -1, .rows = 1, .init = v->init };
     for (int i = 0; i < MP_MAX_RANK; i++) {
         bool there = (uint32_t)i < v->rank;
@@ -48,7 +73,7 @@ static void describe(const mp_layer *layer, mp_role role, const desc_value *v, m
         info.range_value = dim_or_open(layer, v->range);
     }
     if (desc_value_has_rows(v))
-        info.rows = layer->prepared ? prepared_rows(layer->prepared, (mp_rows){ v->rows, 0 }) : -1;
+        info.rows = p ? prepared_rows(p, (mp_rows){ v->rows, 0 }) : -1;
     memcpy(out, &info, out->size && out->size < sizeof info ? out->size : sizeof info);
 }
 
@@ -120,7 +145,8 @@ mp_status mp_layer_static(const mp_layer *layer, int i, mp_static_info *out)
 /* That which ran, or, before, that of the module, where it has one. */
 static const desc_program *program_of(const mp_layer *layer)
 {
-    return layer->prepared ? layer->prepared->program : desc_find_program(layer->desc, DESC_FORWARD);
+    const prepared *p = layer->prepared[layer->last];
+    return p ? p->program : desc_find_program(layer->desc, DESC_FORWARD);
 }
 
 int mp_layer_num_iterations(const mp_layer *layer)
@@ -138,7 +164,7 @@ mp_status mp_layer_iteration(const mp_layer *layer, int i, mp_iteration *out)
     if (!d || i < 0 || (uint32_t)i >= d->n_loops)
         return error_set(layer->ctx, MP_USAGE, "%s: there is no iteration %d", layer->desc->name, i);
     mp_iteration info = { .size = out->size, .name = d->loops[i].name, .change = NAN };
-    const prepared *p = layer->prepared;
+    const prepared *p = layer->prepared[layer->last];
     if (p && layer->ran && (uint32_t)i < p->program->n_loops) {
         info.steps = p->loops[i].steps;
         info.change = p->loops[i].change;

@@ -20,6 +20,26 @@ static tensor_type type_of_elem(uint32_t e)
     return of[e];
 }
 
+/* ---- Copies ------------------------------------------------------------------------------------------------------ */
+
+enum { COPY_PART = 1 << 20 };       /* bytes */
+
+typedef struct copy_job { char *to; const char *from; size_t n; } copy_job;
+
+static void copy_part(void *arg, int64_t part, int thread)
+{
+    (void)thread;
+    const copy_job *c = arg;
+    size_t at = (size_t)part * COPY_PART;
+    memcpy(c->to + at, c->from + at, c->n - at < COPY_PART ? c->n - at : COPY_PART);
+}
+
+void copy_bytes(mp_context *ctx, void *to, const void *from, size_t n)
+{
+    copy_job c = { to, from, n };
+    pool_run(ctx->pool, (int64_t)((n + COPY_PART - 1) / COPY_PART), copy_part, &c);
+}
+
 /* ---- Order of rows ---------------------------------------------------------------------------------------------- */
 
 typedef struct reorder {
@@ -56,12 +76,12 @@ static bool is_identity(graph_positions p)
     return !p.i32 && !p.i64;
 }
 
-/* Do the kernels take an edge input in either order, reading the rows' places from a buffer? */
-static bool either_order(const prepared *p, const desc_buffer *b)
+/* Do the kernels take edge values in either order, reading the rows' places from a buffer? */
+static bool either_order(const prepared *p, uint32_t buffer)
 {
-    for (uint32_t k = 0; b->kind == BUF_INPUT && b->rows.kind == ROWS_EDGES && k < p->program->n_buffers; k++) {
+    for (uint32_t k = 0; p->program->buffers[buffer].rows.kind == ROWS_EDGES && k < p->program->n_buffers; k++) {
         const desc_buffer *r = &p->program->buffers[k];
-        if ((r->kind == BUF_EDGE_ROW || r->kind == BUF_EDGE_ROW_OUT) && r->index == b->index)
+        if ((r->kind == BUF_EDGE_ROW || r->kind == BUF_EDGE_ROW_OUT) && r->index == buffer)
             return true;
     }
     return false;
@@ -104,6 +124,39 @@ static mp_status order_between(prepared *p, const desc_buffer *b, const binding 
     return MP_OK;
 }
 
+/* ---- Whose a buffer is ------------------------------------------------------------------------------------------ */
+
+bool prepared_is_input(const prepared *p, const desc_buffer *b)
+{
+    return b->kind == BUF_INPUT || b->kind == BUF_COTANGENT || (b->kind == BUF_OUTPUT && p->kind == DESC_BACKWARD);
+}
+
+bool prepared_is_output(const prepared *p, const desc_buffer *b)
+{
+    return b->kind == BUF_GRADIENT || (b->kind == BUF_OUTPUT && p->kind != DESC_BACKWARD);
+}
+
+const binding *prepared_binding(const mp_layer *layer, const prepared *p, uint32_t buffer)
+{
+    const desc_buffer *b = &p->program->buffers[buffer];
+    switch ((mp_buffer_kind)b->kind) {
+    case BUF_INPUT: return &layer->inputs[b->index];
+    case BUF_OUTPUT: return &layer->outputs[b->index];
+    case BUF_COTANGENT: return &layer->cotangents[b->index];
+    case BUF_GRADIENT: return &layer->gradients[b->index];
+    case BUF_WORK: case BUF_GRAPH: case BUF_PAIR_ROW: case BUF_PAIR_IDX: case BUF_PAIR_MEMBER: case BUF_PAIR_OF:
+    case BUF_PAIR_BY_INDEX: case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SAVED: break;
+    }
+    return NULL;
+}
+
+static const char *name_of(const mp_layer *layer, const prepared *p, uint32_t buffer)
+{
+    const desc_buffer *b = &p->program->buffers[buffer];
+    bool input = b->kind == BUF_INPUT || b->kind == BUF_GRADIENT;
+    return input ? layer->desc->inputs[b->index].name : layer->desc->outputs[b->index].name;
+}
+
 /* ---- Inputs ----------------------------------------------------------------------------------------------------- */
 
 static void *direct(const binding *b)
@@ -117,16 +170,38 @@ static mp_status room(mp_layer *layer, const char *name, size_t bytes, void **ou
     return *out ? MP_OK : error_memory(layer->ctx, bytes, name);
 }
 
+/* A cotangent that is not bound: zeros, or ones where no output has one. */
+static mp_status fill_cotangent(mp_layer *layer, prepared *p, uint32_t k)
+{
+    bool any = false;
+    tensor_type type = type_of_elem(p->program->buffers[k].type);
+    for (uint32_t i = 0; i < layer->desc->n_outputs; i++)
+        any |= layer->cotangents[i].bound;
+    feed f = { .buffer = k, .constant = true, .once = true, .bytes = p->bytes[k] };
+    mp_status st = room(layer, name_of(layer, p, k), f.bytes, &f.packed);
+    p->base[k] = f.packed;
+    p->feeds[p->n_feeds++] = f;
+    if (st || !f.bytes)
+        return st;
+    memset(f.packed, 0, f.bytes);
+    double one = 1;
+    for (size_t at = 0, size = tensor_type_size(type); at < f.bytes && !any; at += size)
+        convert_run(TENSOR_F64, &one, 1, type, (char *)f.packed + at, 1);
+    return MP_OK;
+}
+
 static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
 {
     const desc_buffer *b = &p->program->buffers[k];
-    const binding *t = &layer->inputs[b->index];
-    const char *name = layer->desc->inputs[b->index].name;
+    const binding *t = prepared_binding(layer, p, k);
+    const char *name = name_of(layer, p, k);
+    if (!t->bound && b->kind == BUF_COTANGENT)
+        return fill_cotangent(layer, p, k);
     if (!t->bound)
         return layer_error(layer, MP_USAGE, "%s is not bound", name);
-    feed f = { .buffer = k, .input = b->index, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
+    feed f = { .buffer = k, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
     f.convert = !t->copy && (t->type != type_of_elem(b->type) || !t->compact);
-    mp_status st = either_order(p, b) ? choose_order(p, k, t, f.once, &f.order) : order_between(p, b, t, &f.order);
+    mp_status st = either_order(p, k) ? choose_order(p, k, t, f.once, &f.order) : order_between(p, b, t, &f.order);
     if (st)
         return st;
     p->base[k] = direct(t);
@@ -145,9 +220,9 @@ void tensors_feed(mp_layer *layer, prepared *p, bool once)
 {
     for (uint32_t i = 0; i < p->n_feeds; i++) {
         const feed *f = &p->feeds[i];
-        if (f->once != once)
+        if (f->once != once || f->constant)
             continue;
-        const binding *t = &layer->inputs[f->input];
+        const binding *t = prepared_binding(layer, p, f->buffer);
         const void *from = direct(t);
         if (f->convert) {
             convert_in(layer->ctx, &t->t, type_of_elem(p->program->buffers[f->buffer].type), f->packed);
@@ -185,29 +260,39 @@ static bool overlap(range a, range b)
     return a.lo < b.hi && b.lo < a.hi;
 }
 
-/* Does an output's tensor share memory with what the kernels read where it lies, or with another output? */
-static bool shares_memory(const mp_layer *layer, uint32_t output)
+static bool one_overlaps(range mine, const binding *me, const binding *list, uint32_t n)
 {
-    const desc_layer *l = layer->desc;
-    range mine = range_of(&layer->outputs[output]);
-    for (uint32_t i = 0; i < l->n_inputs; i++)
-        if (layer->inputs[i].bound && !layer->inputs[i].copy && overlap(mine, range_of(&layer->inputs[i])))
-            return true;
-    for (uint32_t i = 0; i < l->n_outputs; i++)
-        if (i != output && layer->outputs[i].bound && overlap(mine, range_of(&layer->outputs[i])))
+    for (uint32_t i = 0; i < n; i++)
+        if (&list[i] != me && list[i].bound && !list[i].copy && overlap(mine, range_of(&list[i])))
             return true;
     return false;
 }
 
-static mp_status refuse_same_memory(mp_layer *layer)
+/* Does what is written share memory with what the kernels read where it lies, or with something else that is written? */
+static bool shares_memory(const mp_layer *layer, const binding *me)
 {
     const desc_layer *l = layer->desc;
-    for (uint32_t i = 0; i < l->n_outputs; i++)
+    range mine = range_of(me);
+    bool gradient = me >= layer->gradients && me < layer->gradients + l->n_inputs;
+    if (one_overlaps(mine, me, layer->inputs, l->n_inputs) || one_overlaps(mine, me, layer->outputs, l->n_outputs))
+        return true;
+    return gradient && (one_overlaps(mine, me, layer->cotangents, l->n_outputs) ||
+                        one_overlaps(mine, me, layer->gradients, l->n_inputs));
+}
+
+static mp_status refuse_same_memory(mp_layer *layer, const prepared *p)
+{
+    const desc_layer *l = layer->desc;
+    bool back = p->kind == DESC_BACKWARD;
+    const binding *list = back ? layer->gradients : layer->outputs;
+    const desc_value *values = back ? l->inputs : l->outputs;
+    uint32_t n = back ? l->n_inputs : l->n_outputs;
+    for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < i; j++) {
-            const binding *a = &layer->outputs[i], *b = &layer->outputs[j];
+            const binding *a = &list[i], *b = &list[j];
             if (a->bound && b->bound && a->compact && b->compact && overlap(range_of(a), range_of(b)))
-                return layer_error(layer, MP_INVALID, "the outputs %s and %s are bound to the same memory",
-                                   l->outputs[j].name, l->outputs[i].name);
+                return layer_error(layer, MP_INVALID, "the %s %s and %s are bound to the same memory",
+                                   back ? "gradients of" : "outputs", values[j].name, values[i].name);
         }
     return MP_OK;
 }
@@ -229,9 +314,11 @@ static mp_status own_memory(mp_layer *layer, uint32_t output, size_t bytes)
 static mp_status prepare_output(mp_layer *layer, prepared *p, uint32_t k)
 {
     const desc_buffer *b = &p->program->buffers[k];
-    const binding *t = &layer->outputs[b->index];
-    const char *name = layer->desc->outputs[b->index].name;
-    drain d = { .buffer = k, .output = b->index, .bytes = p->bytes[k] };
+    const binding *t = prepared_binding(layer, p, k);
+    const char *name = name_of(layer, p, k);
+    drain d = { .buffer = k, .bytes = p->bytes[k], .add = t->flags & MP_ACCUMULATE };
+    if (b->kind == BUF_GRADIENT && !t->bound)       /* left out, or in the workspace */
+        return MP_OK;
     mp_status st = order_between(p, b, t, &d.order);
     if (d.order != ORDER_AS_IS)             /* the way out is the other way round */
         d.order = d.order == ORDER_TO_WALK ? ORDER_FROM_WALK : ORDER_TO_WALK;
@@ -239,8 +326,8 @@ static mp_status prepare_output(mp_layer *layer, prepared *p, uint32_t k)
         st = own_memory(layer, b->index, d.bytes);
     if (st)
         return st;
-    d.convert = t->bound && (t->type != type_of_elem(b->type) || !t->compact);
-    d.overlaps = t->bound && shares_memory(layer, b->index);
+    d.convert = d.add || (t->bound && (t->type != type_of_elem(b->type) || !t->compact));
+    d.overlaps = t->bound && shares_memory(layer, t);
     if (!d.convert && !d.overlaps && d.order == ORDER_AS_IS) {
         p->base[k] = t->bound ? tensor_data(&t->t) : layer->own[b->index].data;
         return MP_OK;
@@ -257,18 +344,21 @@ void tensors_drain(mp_layer *layer, prepared *p)
 {
     for (uint32_t i = 0; i < p->n_drains; i++) {
         const drain *d = &p->drains[i];
-        const binding *t = &layer->outputs[d->output];
-        void *to = t->bound ? tensor_data(&t->t) : layer->own[d->output].data;
+        const binding *t = prepared_binding(layer, p, d->buffer);
+        const desc_buffer *b = &p->program->buffers[d->buffer];
+        void *to = t->bound ? tensor_data(&t->t) : layer->own[b->index].data;
         const void *from = d->staged;
         if (d->order != ORDER_AS_IS) {
             void *ordered = d->convert ? d->ordered : to;
             reorder_rows(layer->ctx, p, d->order, from, ordered, d->bytes);
             from = ordered;
         }
-        if (d->convert)
-            convert_out(layer->ctx, from, type_of_elem(p->program->buffers[d->buffer].type), &t->t);
+        if (d->add)
+            convert_add(layer->ctx, from, type_of_elem(b->type), &t->t);
+        else if (d->convert)
+            convert_out(layer->ctx, from, type_of_elem(b->type), &t->t);
         else if (from != to && d->bytes)
-            memcpy(to, from, d->bytes);
+            copy_bytes(layer->ctx, to, from, d->bytes);
     }
 }
 
@@ -276,10 +366,7 @@ void tensors_drain(mp_layer *layer, prepared *p)
 static mp_status edge_rows(prepared *p, uint32_t k)
 {
     const desc_buffer *b = &p->program->buffers[k];
-    bool walk = false;
-    for (uint32_t i = 0; i < p->program->n_buffers; i++)
-        if (p->program->buffers[i].kind == BUF_INPUT && p->program->buffers[i].index == b->index)
-            walk = p->in_walk[i];
+    bool walk = p->in_walk[b->index];
     mp_graph_array which = b->kind == BUF_EDGE_ROW ? walk ? GRAPH_IN_IDENTITY : GRAPH_IN_EID : walk ? GRAPH_OUT_POS : GRAPH_OUT_EID;
     const void *array;
     mp_status st = graph_array(p->graph, which, &array);
@@ -292,14 +379,14 @@ static mp_status edge_rows(prepared *p, uint32_t k)
 mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems, const int64_t *out_elems)
 {
     const desc_program *d = p->program;
-    mp_status st = refuse_same_memory(layer);
+    mp_status st = refuse_same_memory(layer, p);
     for (uint32_t k = 0; k < d->n_buffers && !st; k++) {
         const desc_buffer *b = &d->buffers[k];
-        if (b->kind != BUF_INPUT && b->kind != BUF_OUTPUT)
+        if (p->unused[k] || (!prepared_is_input(p, b) && !prepared_is_output(p, b)))
             continue;
         int64_t elems = desc_size_value(&b->elems, p->dim);
-        bool input = b->kind == BUF_INPUT;
-        if (elems != (input ? in_elems : out_elems)[b->index] && (!input || layer->inputs[b->index].bound))
+        bool input = prepared_is_input(p, b), of_input = b->kind == BUF_INPUT || b->kind == BUF_GRADIENT;
+        if (elems != (of_input ? in_elems : out_elems)[b->index] && (b->kind != BUF_INPUT || layer->inputs[b->index].bound))
             return layer_error(layer, MP_INVALID, "the module is damaged: buffer %s has %lld elements a row", b->name,
                                (long long)elems);
         if (!mem_size(p->rows[k], (size_t)elems * desc_elem_size(b->type), &p->bytes[k]))
@@ -307,7 +394,7 @@ mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems,
         st = input ? prepare_input(layer, p, k) : prepare_output(layer, p, k);
     }
     for (uint32_t k = 0; k < d->n_buffers && !st; k++)
-        if (d->buffers[k].kind == BUF_EDGE_ROW || d->buffers[k].kind == BUF_EDGE_ROW_OUT)
+        if (!p->unused[k] && (d->buffers[k].kind == BUF_EDGE_ROW || d->buffers[k].kind == BUF_EDGE_ROW_OUT))
             st = edge_rows(p, k);
     if (!st)
         tensors_feed(layer, p, true);
@@ -317,7 +404,7 @@ mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems,
 mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
 {
     *fits = true;
-    mp_status st = refuse_same_memory(layer);
+    mp_status st = refuse_same_memory(layer, p);
     if (st)
         return st;
     for (uint32_t k = 0; k < p->program->n_buffers; k++) {
@@ -327,13 +414,14 @@ mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
             staged |= p->feeds[i].buffer == k;
         for (uint32_t i = 0; i < p->n_drains; i++)
             staged |= p->drains[i].buffer == k;
-        if (staged)
+        if (staged || p->unused[k])
             continue;
-        if (b->kind == BUF_INPUT)
-            p->base[k] = direct(&layer->inputs[b->index]);
-        if (b->kind == BUF_OUTPUT && layer->outputs[b->index].bound) {
-            p->base[k] = tensor_data(&layer->outputs[b->index].t);
-            *fits &= !shares_memory(layer, b->index);
+        const binding *t = prepared_binding(layer, p, k);
+        if (prepared_is_input(p, b))
+            p->base[k] = direct(t);
+        if (prepared_is_output(p, b) && t->bound) {
+            p->base[k] = tensor_data(&t->t);
+            *fits &= !shares_memory(layer, t);
         }
     }
     return MP_OK;
