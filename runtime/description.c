@@ -251,7 +251,6 @@ static void io_value(io *f, void *at)
     io_text(f, &v->name);
     io_bool(f, &v->param);
     io_bool(f, &v->none);
-    io_bool(f, &v->saved);
     io_bool(f, &v->differentiable);
     io_u32(f, &domain);
     io_u32(f, &type);
@@ -364,8 +363,8 @@ static void io_layer(io *f, void *at)
     LIST(f, l->dims, l->n_dims, 12, io_dim);
     LIST(f, l->divisions, l->n_divisions, 8, io_division);
     LIST(f, l->checks, l->n_checks, 16, io_check);
-    LIST(f, l->inputs, l->n_inputs, 64, io_value);
-    LIST(f, l->outputs, l->n_outputs, 64, io_value);
+    LIST(f, l->inputs, l->n_inputs, 63, io_value);
+    LIST(f, l->outputs, l->n_outputs, 63, io_value);
     LIST(f, l->needs, l->n_needs, 8, io_need);
     LIST(f, l->programs, l->n_programs, 28, io_program);
 }

@@ -55,7 +55,7 @@ typedef struct desc_static {    /* a static argument */
 
 typedef struct desc_value {     /* an input, a param, an output */
     const char *name;
-    bool param, none, saved, differentiable;
+    bool param, none, differentiable;       /* an input: it has a gradient; an output: a cotangent */
     mp_domain domain;
     mp_type type;
     uint32_t rows;              /* mp_rows_kind: ROWS_ONE .. ROWS_GRAPHS */

@@ -62,6 +62,7 @@ struct mp_layer {
     void *own_workspace;            /* where the caller gave none; of the programs in turn */
     size_t own_bytes;
     mp_tape *tapes;                 /* all of them, those at rest too */
+    const mp_tape *running;         /* in a backward: its tape, whose tensors are in `inputs` and `outputs` */
 };
 
 /* The shapes of all that is bound, into layer->shapes; `except` (may be NULL) is left out. */
@@ -76,6 +77,11 @@ const char *nearest_name(const char *name, const char *(*names)(const void *ud, 
 
 /* An input (role MP_INPUT or MP_PARAM) or output by name; the error proposes one. */
 mp_status layer_find(mp_layer *layer, const char *name, mp_role *role, uint32_t *number);
+
+/* prepare.c: the most workspace that any of the programs needs which are prepared. */
+size_t layer_workspace(const mp_layer *layer);
+/* Is there code for training, or can it be made? Otherwise an error. */
+mp_status layer_trains(mp_layer *layer);
 
 /* tape.c: the tapes of a layer that goes. */
 void tapes_leave(mp_layer *layer);

@@ -223,6 +223,7 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->offset = zeros(layer, d->n_buffers, sizeof *p->offset);
     p->left_out = zeros(layer, d->n_steps, sizeof *p->left_out);
     p->unused = zeros(layer, d->n_buffers, sizeof *p->unused);
+    p->from_tape = zeros(layer, d->n_buffers, sizeof *p->from_tape);
     p->saved_at = zeros(layer, p->desc->n_saved, sizeof *p->saved_at);
     p->kept_at = zeros(layer, p->desc->n_outputs, sizeof *p->kept_at);
     p->launches = zeros(layer, d->n_kernels, sizeof *p->launches);
@@ -231,7 +232,7 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
     p->in_walk = zeros(layer, d->n_buffers, sizeof *p->in_walk);
     return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->base &&
-           p->now && p->kept && p->offset && p->left_out && p->unused && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
+           p->now && p->kept && p->offset && p->left_out && p->unused && p->from_tape && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
 }
 
 void prepared_free(mp_context *ctx, prepared *p)
@@ -260,6 +261,7 @@ void prepared_free(mp_context *ctx, prepared *p)
     mem_array_free(ctx, p->offset, d->n_buffers, sizeof *p->offset);
     mem_array_free(ctx, p->left_out, d->n_steps, sizeof *p->left_out);
     mem_array_free(ctx, p->unused, d->n_buffers, sizeof *p->unused);
+    mem_array_free(ctx, p->from_tape, d->n_buffers, sizeof *p->from_tape);
     mem_array_free(ctx, p->saved_at, p->desc->n_saved, sizeof *p->saved_at);
     mem_array_free(ctx, p->kept_at, p->desc->n_outputs, sizeof *p->kept_at);
     mem_array_free(ctx, p->launches, d->n_kernels, sizeof *p->launches);

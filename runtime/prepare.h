@@ -71,6 +71,7 @@ struct prepared {
     size_t *offset;                 /* by buffer: in the workspace; SIZE_MAX: not there */
     bool *left_out;                 /* by step: makes nothing that is wanted */
     bool *unused;                   /* by buffer: of no step that is done */
+    bool *from_tape;                /* by buffer: an output that the backward finds in its tape */
     size_t *saved_at;               /* by saved value (TRAIN): its place in a tape; */
     size_t *kept_at;                /* by output (TRAIN): the same of outputs that the backward reads, else SIZE_MAX */
     size_t tape_bytes;
@@ -89,10 +90,6 @@ struct prepared {
 mp_status layer_prepare(mp_layer *layer, mp_graph *g, desc_program_kind kind);
 /* The workspace: the caller's or one of the layer's, and with it the last pointers but those into tapes. */
 mp_status layer_place(mp_layer *layer, desc_program_kind kind);
-/* The most that any of the programs needs which are prepared. */
-size_t layer_workspace(const mp_layer *layer);
-/* Is there code for training, or can it be made? Otherwise an error. */
-mp_status layer_trains(mp_layer *layer);
 /* The shapes that mp_output tells: those of this program's outputs. */
 void layer_set_shapes(mp_layer *layer, const prepared *p);
 void prepared_free(mp_context *ctx, prepared *p);
@@ -120,6 +117,8 @@ mp_status wanted_find(mp_layer *layer, prepared *p);
 
 /* tape.c: where saved values and outputs lie in a tape. */
 mp_status tape_layout(mp_layer *layer, prepared *p);
+/* Is the output copied into tapes because the backward would not find it else? */
+bool tape_keeps(const mp_layer *layer, uint32_t output);
 /* Runs a program that is prepared and placed. */
 void program_run(mp_layer *layer, prepared *p);
 /* A forward has succeeded: outputs and iterations are those of this program. */

@@ -68,6 +68,7 @@ static void tape_free(mp_tape *t)
     tape_clear(t);
     mem_array_free(ctx, t->inputs, t->n_inputs, sizeof *t->inputs);
     mem_array_free(ctx, t->outputs, t->n_outputs, sizeof *t->outputs);
+    mem_array_free(ctx, t->kept_at, t->n_outputs, sizeof *t->kept_at);
     mem_array_free(ctx, t->saved_at, t->n_saved, sizeof *t->saved_at);
     mem_array_free(ctx, t->saved_bytes, t->n_saved, sizeof *t->saved_bytes);
     mem_array_free(ctx, t->steps, t->n_loops, sizeof *t->steps);
@@ -139,7 +140,8 @@ static mp_status tape_find(mp_layer *layer, mp_tape **out)
     t->n_outputs = layer->desc->n_outputs;
     t->inputs = zeros(ctx, t->n_inputs, sizeof *t->inputs);
     t->outputs = zeros(ctx, t->n_outputs, sizeof *t->outputs);
-    if (!t->inputs || !t->outputs) {
+    t->kept_at = zeros(ctx, t->n_outputs, sizeof *t->kept_at);
+    if (!t->inputs || !t->outputs || !t->kept_at) {
         tape_free(t);
         return MP_SYSTEM;
     }
@@ -225,34 +227,20 @@ mp_status mp_tape_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
 
 static void point_to_tape(prepared *p, const mp_tape *t)
 {
-    for (uint32_t k = 0; k < p->program->n_buffers; k++)
-        if (p->program->buffers[k].kind == BUF_SAVED)
-            p->base[k] = t->memory + t->saved_at[p->program->buffers[k].index];
+    for (uint32_t k = 0; k < p->program->n_buffers; k++) {
+        const desc_buffer *b = &p->program->buffers[k];
+        if (b->kind == BUF_SAVED)
+            p->base[k] = t->memory + t->saved_at[b->index];
+        if (p->from_tape[k])
+            p->base[k] = t->memory + t->kept_at[b->index];
+    }
 }
 
-/* An output that the backward reads and that would not be there: copied. */
-static void keep_output(mp_layer *layer, const prepared *p, mp_tape *t, uint32_t buffer)
+bool tape_keeps(const mp_layer *layer, uint32_t output)
 {
-    const desc_buffer *b = &p->program->buffers[buffer];
-    const desc_value *v = &layer->desc->outputs[b->index];
-    binding *kept = &t->outputs[b->index];
-    DLTensor like;
-    char *to = t->memory + p->kept_at[b->index];
-    copy_bytes(layer->ctx, to, p->base[buffer], p->bytes[buffer]);
-    if (mp_output(layer, v->name, &like) != MP_OK)
-        return;
-    static const tensor_type type_of[] = {
-        [MP_F32] = TENSOR_F32, [MP_F64] = TENSOR_F64, [MP_F16] = TENSOR_F16, [MP_BF16] = TENSOR_BF16,
-        [MP_INDEX] = TENSOR_I32, [MP_BOOL] = TENSOR_BOOL,
-    };
-    binding_drop(t->ctx, kept);
-    *kept = (binding){ .bound = true, .compact = true, .type = type_of[v->type], .t = like };
-    kept->t.data = to;
-    kept->t.byte_offset = 0;
-    kept->t.dtype = tensor_dtype(kept->type);
-    memcpy(kept->shape, layer->own[b->index].shape, sizeof kept->shape);
-    kept->t.shape = kept->shape;
-    kept->t.strides = NULL;
+    const prepared *p = layer->prepared[DESC_TRAIN];
+    const size_t *at = layer->running ? layer->running->kept_at : p ? p->kept_at : NULL;
+    return at && at[output] != SIZE_MAX;
 }
 
 /* After the pass: all that the backward asks for. */
@@ -273,7 +261,7 @@ static void tape_fill(mp_layer *layer, const prepared *p, mp_graph *g, uint64_t 
         if (d->buffers[k].kind == BUF_SAVED)
             t->saved_bytes[i] = p->bytes[k];
         if (d->buffers[k].kind == BUF_OUTPUT && p->kept_at[i] != SIZE_MAX)
-            keep_output(layer, p, t, k);
+            copy_bytes(layer->ctx, t->memory + p->kept_at[i], p->base[k], p->bytes[k]);
     }
     for (uint32_t i = 0; i < d->n_loops; i++)
         t->steps[i] = p->loops[i].steps;
@@ -302,6 +290,8 @@ mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape 
         return st;
     if (t->n_saved)
         memcpy(t->saved_at, p->saved_at, t->n_saved * sizeof *t->saved_at);
+    if (t->n_outputs)
+        memcpy(t->kept_at, p->kept_at, t->n_outputs * sizeof *t->kept_at);
     point_to_tape(p, t);
     p->args.seed = seed;
     program_run(layer, p);
@@ -322,6 +312,7 @@ static set_aside exchange(mp_layer *layer, mp_tape *t)
     layer->inputs = t->inputs;
     layer->outputs = t->outputs;
     layer->bound = t->bound;
+    layer->running = t;
     return mine;
 }
 
@@ -331,6 +322,7 @@ static void give_back(mp_layer *layer, const mp_tape *t, set_aside mine)
     layer->inputs = mine.inputs;
     layer->outputs = mine.outputs;
     layer->bound = mine.bound;
+    layer->running = NULL;
     if (t->bound.forms == mine.bound.forms)
         return;
     dim_values_copy(&layer->spare, &layer->given);

@@ -23,7 +23,8 @@ struct mp_tape {
     char *memory;
     size_t bytes;
     uint32_t n_inputs, n_outputs, n_saved, n_loops;
-    binding *inputs, *outputs;      /* as they were bound; outputs kept in the tape lie there */
+    binding *inputs, *outputs;      /* as they were bound */
+    size_t *kept_at;                /* by output: its place in the tape; SIZE_MAX: not there */
     bind_count bound;
     size_t *saved_at, *saved_bytes; /* by saved value */
     int64_t *steps;                 /* by loop of the training program: those it took */

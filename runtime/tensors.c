@@ -197,6 +197,10 @@ static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
     const char *name = name_of(layer, p, k);
     if (!t->bound && b->kind == BUF_COTANGENT)
         return fill_cotangent(layer, p, k);
+    if (b->kind == BUF_OUTPUT && tape_keeps(layer, b->index)) {     /* in the order of the edge list */
+        p->from_tape[k] = true;
+        return MP_OK;
+    }
     if (!t->bound)
         return layer_error(layer, MP_USAGE, "%s is not bound", name);
     feed f = { .buffer = k, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
@@ -414,7 +418,7 @@ mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
             staged |= p->feeds[i].buffer == k;
         for (uint32_t i = 0; i < p->n_drains; i++)
             staged |= p->drains[i].buffer == k;
-        if (staged || p->unused[k])
+        if (staged || p->unused[k] || p->from_tape[k])
             continue;
         const binding *t = prepared_binding(layer, p, k);
         if (prepared_is_input(p, b))

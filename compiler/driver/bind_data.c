@@ -273,9 +273,11 @@ static mp_status fill_rest(binder *b)
 mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, bound_data *out)
 {
     binder b = {.ctx = ctx, .layer = layer, .desc = layer->desc, .o = o, .out = out};
-    *out = (bound_data){.ctx = ctx, .n_arrays = layer->desc->n_inputs};
+    *out = (bound_data){.ctx = ctx, .n_arrays = layer->desc->n_inputs, .n_outputs = layer->desc->n_outputs};
     out->arrays = calloc(out->n_arrays + 1, sizeof *out->arrays);
-    if (!out->arrays)
+    out->gradients = calloc(out->n_arrays + 1, sizeof *out->gradients);
+    out->cotangents = calloc(out->n_outputs + 1, sizeof *out->cotangents);
+    if (!out->arrays || !out->gradients || !out->cotangents)
         return error_memory(ctx, 0, "the arrays");
     mp_status st = graph_source_read(ctx, o->graph, &b.source);
     if (!st)
@@ -292,12 +294,46 @@ mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, boun
     return st ? st : fill_rest(&b);
 }
 
+/* ---- Derivatives ------------------------------------------------------------------------------------------------- */
+
+mp_status bind_cotangent(mp_layer *layer, bound_data *d, const char *output, const char *file)
+{
+    mp_role role;
+    uint32_t i;
+    mp_status st = layer_find(layer, output, &role, &i);
+    if (st)
+        return st;
+    if (d->cotangents[i])
+        d->cotangents[i]->deleter(d->cotangents[i]);
+    d->cotangents[i] = NULL;
+    st = mp_npy_load(d->ctx, file, &d->cotangents[i]);
+    return st ? error_prefix(d->ctx, st, "the cotangent of %s", output)
+              : mp_bind_grad(layer, output, &d->cotangents[i]->dl_tensor, 0);
+}
+
+mp_status bind_gradient(mp_layer *layer, bound_data *d, uint32_t input)
+{
+    const binding *b = &layer->inputs[input];
+    const desc_value *v = &layer->desc->inputs[input];
+    if (!b->bound || d->gradients[input])
+        return MP_OK;
+    mp_status st = tensor_new(d->ctx, type_of(v->type), b->t.ndim, b->shape, &d->gradients[input]);
+    return st ? st : mp_bind_grad(layer, v->name, &d->gradients[input]->dl_tensor, 0);
+}
+
+static void free_arrays(DLManagedTensor **list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && list; i++)
+        if (list[i])
+            list[i]->deleter(list[i]);
+    free(list);
+}
+
 void bound_data_free(bound_data *d)
 {
-    for (uint32_t i = 0; i < d->n_arrays && d->arrays; i++)
-        if (d->arrays[i])
-            d->arrays[i]->deleter(d->arrays[i]);
-    free(d->arrays);
+    free_arrays(d->arrays, d->n_arrays);
+    free_arrays(d->gradients, d->n_arrays);
+    free_arrays(d->cotangents, d->n_outputs);
     mp_graph_destroy(d->graph);
     *d = (bound_data){0};
 }

@@ -11,10 +11,16 @@ typedef struct bound_data {
     mp_graph *graph;
     DLManagedTensor **arrays;       /* by input, in the order of the source text; the layer borrows them */
     uint32_t n_arrays;
+    DLManagedTensor **gradients;    /* by input */
+    DLManagedTensor **cotangents;   /* by output */
+    uint32_t n_outputs;
 } bound_data;
 
 /* Reads and binds everything; `out` is to be freed after the layer, on failure, too. The message is the context's. */
 mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, bound_data *out);
+/* The cotangent of an output from a file; room for the gradient of an input. For a layer with data bound. */
+mp_status bind_cotangent(mp_layer *layer, bound_data *d, const char *output, const char *file);
+mp_status bind_gradient(mp_layer *layer, bound_data *d, uint32_t input);
 void bound_data_free(bound_data *d);
 
 /* The layer's static arguments from -D, for a module that was compiled without them. */

@@ -178,6 +178,105 @@ static compile_result internal_error(compilation *c, const compiled_layer *l, co
     return COMPILE_FAILED;
 }
 
+/* ---- gradients -------------------------------------------------------------------------------------------------- */
+
+/* Is the name one of the list "W,b,c1.W"? */
+static bool is_listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, ",");
+        if (length == n && strncmp(at, name, n) == 0)
+            return true;
+        at += length + (at[length] == ',');
+    }
+    return false;
+}
+
+static void find_wanted(compilation *c, compiled_layer *l)
+{
+    const char *grad = c->opt.grad ? c->opt.grad : "all";
+    const ir_layer *ir = l->lowered;
+    l->wanted = NEW_N(c->mem, bool, ir->n_inputs + 1);
+    for (uint32_t i = 0; i < ir->n_inputs; i++) {
+        const ir_input *in = &ir->inputs[i];
+        bool asked = strcmp(grad, "all") == 0 || (strcmp(grad, "params") == 0 && in->param) || is_listed(grad, in->name);
+        l->wanted[i] = asked && strcmp(grad, "none") != 0 && train_differentiable(ir, in->value);
+        l->any_wanted |= l->wanted[i];
+    }
+}
+
+/* Every name of --grad must have a gradient in some layer. */
+static void check_grad(compilation *c)
+{
+    const char *grad = c->opt.grad;
+    if (!grad || c->opt.grad_of_any || !strcmp(grad, "all") || !strcmp(grad, "params") || !strcmp(grad, "none"))
+        return;
+    for (const char *at = grad; *at;) {
+        size_t length = strcspn(at, ",");
+        str name = str_intern(c->names, at, length);
+        bool found = false, there = false;
+        for (uint32_t k = 0; k < c->n_layers; k++)
+            for (uint32_t i = 0; i < c->layers[k].lowered->n_inputs; i++)
+                if (strcmp(c->layers[k].lowered->inputs[i].name, name) == 0) {
+                    there = true;
+                    found |= c->layers[k].wanted && c->layers[k].wanted[i];
+                }
+        if (!found)
+            diag_error(c->diags, DIAG_NAME, (span){c->file, 0, 0}, there ? "--grad: '%s' is no float and has no gradient"
+                       : "--grad: there is no input or param '%s'; all, params and none are not names", name);
+        at += length + (at[length] == ',');
+    }
+}
+
+static bool wants_training(const compilation *c, const compiled_layer *l)
+{
+    unsigned programs = c->opt.programs ? c->opt.programs : COMPILE_ALL;
+    return (programs & COMPILE_TRAINING) && l->any_wanted && !c->opt.stop_after;
+}
+
+static bool wants_forward(const compilation *c)
+{
+    return !c->opt.programs || (c->opt.programs & COMPILE_FORWARD);
+}
+
+/* The layer's programs of training as IR. */
+static compile_result make_training(compilation *c, compiled_layer *l)
+{
+    pass_options po = {.verify = c->opt.verify};
+    pass_stats stats = {0};
+    ir_layer *forward = passes_run(l->lowered, c->mem, &po, &stats);
+    if (stats.broken)
+        return internal_error(c, l, stats.broken);
+    ir_trap trap;
+    ir_set_trap(forward, &trap);
+    if (setjmp(trap.env))
+        return internal_error(c, l, arena_printf(c->mem, "in its derivatives: %s", trap.text));
+    l->training = train_build(forward, c->mem, l->wanted, &po);
+    if (l->training->stats.broken)
+        return internal_error(c, l, arena_printf(c->mem, "in its derivatives: %s", l->training->stats.broken));
+    ir_set_trap(l->training->joint, NULL);
+    ir_set_trap(l->training->train, NULL);
+    ir_set_trap(l->training->backward, NULL);
+    const char *broken = c->opt.verify ? ir_verify(l->training->train, c->mem) : NULL;
+    if (!broken && c->opt.verify)
+        broken = ir_verify(l->training->backward, c->mem);
+    return broken ? internal_error(c, l, arena_printf(c->mem, "after the cut: %s", broken)) : COMPILE_OK;
+}
+
+/* Where gradients were not asked for by name and cannot be made, the layer does without training. */
+static compile_result without_training(compilation *c, compiled_layer *l, compile_result r)
+{
+    if (r == COMPILE_OK || c->opt.grad || !wants_forward(c))
+        return r;
+    l->training = NULL;
+    l->train_plan = l->backward_plan = NULL;
+    l->wanted = NULL;
+    c->why = NULL;
+    c->limit = false;
+    return COMPILE_OK;
+}
+
 static compile_result run_passes(compilation *c, compiled_layer *l)
 {
     ir_trap trap, *before = ir_set_trap(l->lowered, &trap);
@@ -211,9 +310,15 @@ static compile_result do_lower(compilation *c, void *ud)
         if (!l->lowered)
             return verdict(c) == COMPILE_OK ? internal_error(c, l, "it could not be lowered") : verdict(c);
         start = now_ms();
-        r = run_passes(c, l);
+        find_wanted(c, l);
+        if (wants_forward(c))
+            r = run_passes(c, l);
+        if (r == COMPILE_OK && wants_training(c, l))
+            r = without_training(c, l, make_training(c, l));
         c->ms_passes += now_ms() - start;
     }
+    if (r == COMPILE_OK)
+        check_grad(c);
     return r == COMPILE_OK ? verdict(c) : r;
 }
 
@@ -236,26 +341,37 @@ static bool is_too_large(const ir_layer *l)
     return n > COMPILE_OPERANDS;
 }
 
-static compile_result plan_layer(compilation *c, compiled_layer *l)
+static compile_result plan_one(compilation *c, compiled_layer *l, ir_layer *ir, kplan **plan)
 {
     const char *why = NULL;
-    if (is_too_large(l->ir)) {
+    if (is_too_large(ir)) {
         c->why = arena_printf(c->mem, "layer '%s' is too large: more than %d operations and operands", l->name, COMPILE_OPERANDS);
         c->limit = true;
         return COMPILE_LIMIT;
     }
-    ir_trap trap, *before = ir_set_trap(l->ir, &trap);
+    ir_trap trap, *before = ir_set_trap(ir, &trap);
     if (setjmp(trap.env))
         return internal_error(c, l, trap.text);
-    l->plan = plan_build(c->mem, l->ir, NULL, &why);
-    ir_set_trap(l->ir, before);
-    if (!l->plan) {
+    *plan = plan_build(c->mem, ir, NULL, &why);
+    ir_set_trap(ir, before);
+    if (!*plan) {
         c->why = arena_printf(c->mem, "layer '%s' cannot be planned: %s", l->name, why);
         c->limit = true;
         return COMPILE_LIMIT;
     }
-    why = plan_verify(l->plan, c->mem);
+    why = plan_verify(*plan, c->mem);
     return why ? internal_error(c, l, arena_printf(c->mem, "the plan does not hold together: %s", why)) : COMPILE_OK;
+}
+
+static compile_result plan_layer(compilation *c, compiled_layer *l)
+{
+    compile_result r = l->ir ? plan_one(c, l, l->ir, &l->plan) : COMPILE_OK;
+    if (r != COMPILE_OK || !l->training)
+        return r;
+    r = plan_one(c, l, l->training->train, &l->train_plan);
+    if (r == COMPILE_OK)
+        r = plan_one(c, l, l->training->backward, &l->backward_plan);
+    return without_training(c, l, r);
 }
 
 static compile_result do_plan(compilation *c, void *ud)
@@ -272,14 +388,38 @@ static compile_result do_plan(compilation *c, void *ud)
 compile_result compile_plan(compilation *c)
 {
     compile_result r = compile_lower(c);
-    return r != COMPILE_OK || (c->n_layers && c->layers[0].plan) ? r : guarded(c, do_plan, NULL);
+    return r != COMPILE_OK || (c->n_layers && (c->layers[0].plan || c->layers[0].train_plan)) ? r : guarded(c, do_plan, NULL);
+}
+
+static const describe_role *roles(compilation *c, const train_role *from, uint32_t n)
+{
+    static const mp_buffer_kind kinds[] = {[TRAIN_INPUT] = BUF_INPUT, [TRAIN_OUTPUT] = BUF_OUTPUT, [TRAIN_SAVED] = BUF_SAVED,
+                                           [TRAIN_COTANGENT] = BUF_COTANGENT, [TRAIN_GRADIENT] = BUF_GRADIENT};
+    describe_role *to = NEW_N(c->mem, describe_role, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        to[i] = (describe_role){kinds[from[i].kind], from[i].index};
+    return to;
+}
+
+static describe_layer layer_of(compilation *c, const compiled_layer *l, bool code)
+{
+    describe_layer d = {.layer = l->lowered, .forward = code ? l->plan : NULL, .wanted = l->wanted};
+    const train_layers *t = l->training;
+    if (!code || !t)
+        return d;
+    d.train = (describe_program){l->train_plan, roles(c, t->train_inputs, t->train->n_inputs),
+                                 roles(c, t->train_outputs, t->train->n_outputs)};
+    d.backward = (describe_program){l->backward_plan, roles(c, t->backward_inputs, t->backward->n_inputs),
+                                    roles(c, t->backward_outputs, t->backward->n_outputs)};
+    d.n_saved = t->n_saved;
+    return d;
 }
 
 static const void *describe(compilation *c, bool code)
 {
     describe_layer *d = NEW_N(c->mem, describe_layer, c->n_layers + 1);
     for (uint32_t i = 0; i < c->n_layers; i++)
-        d[i] = (describe_layer){c->layers[i].lowered, code ? c->layers[i].plan : NULL};
+        d[i] = layer_of(c, &c->layers[i], code);
     const char *why = NULL;
     c->description = describe_module(c->mem, d, c->n_layers, &c->description_bytes, &why);
     if (!c->description)
@@ -308,11 +448,16 @@ static compile_result do_object(compilation *c, void *ud)
     double start = now_ms();
     if (!describe(c, true))
         return COMPILE_FAILED;
-    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
-    for (uint32_t i = 0; i < c->n_layers; i++)
-        plans[i] = c->layers[i].plan;
+    const kplan **plans = NEW_N(c->mem, const kplan *, 3 * (size_t)c->n_layers + 1);
+    uint32_t n_plans = 0;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const kplan *of[] = {c->layers[i].plan, c->layers[i].train_plan, c->layers[i].backward_plan};
+        for (int k = 0; k < 3; k++)
+            if (of[k])
+                plans[n_plans++] = of[k];
+    }
     char err[600] = "";
-    module_input in = {.plans = plans, .n_plans = c->n_layers, .description = c->description,
+    module_input in = {.plans = plans, .n_plans = n_plans, .description = c->description,
                        .description_bytes = c->description_bytes, .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch,
                        .level = c->opt.level, .verify = c->opt.verify,
                        .debug = c->opt.debug ? c->sources : NULL, .debug_file = c->file, .source_hash = c->source_hash};

@@ -11,6 +11,10 @@
 #include "compiler/plan/kernel.h"
 #include "compiler/plan/plan.h"
 #include "compiler/sema/sema.h"
+#include "compiler/train/train.h"
+
+/* Programs of a layer that are to be made. */
+enum { COMPILE_FORWARD = 1, COMPILE_TRAINING = 2, COMPILE_ALL = 3 };
 
 typedef struct compile_options {
     int level;                          /* 0 ... 3 */
@@ -23,15 +27,22 @@ typedef struct compile_options {
     bool debug;                         /* lines of the source in the code */
     bool warnings, warnings_are_errors;
     const char *stop_after;             /* a pass, "lower", or NULL */
+    const char *grad;                   /* gradients of: "all" (NULL, too), "params", "none", or names with commas between */
+    bool grad_of_any;                   /* names in `grad` may be of layers that are not compiled */
+    unsigned programs;                  /* 0: COMPILE_ALL */
     bool color;
 } compile_options;
 
 typedef struct compiled_layer {
     const char *name;
     ir_layer *lowered;                  /* before the passes */
-    ir_layer *ir;                       /* after them */
+    ir_layer *ir;                       /* after them; NULL without COMPILE_FORWARD */
     pass_stats stats;
     kplan *plan;
+    bool *wanted;                       /* by input: a gradient is made */
+    bool any_wanted;
+    train_layers *training;             /* NULL: none is made */
+    kplan *train_plan, *backward_plan;
 } compiled_layer;
 
 /* WRONG: the program is; LIMIT: it asks for more than this compiler takes; FAILED: the system, or the compiler, did. */

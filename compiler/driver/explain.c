@@ -5,6 +5,7 @@
 
 #include "compiler/driver/explain_cost.h"
 #include "compiler/plan/kx.h"
+#include "compiler/plan/uses.h"
 #include "compiler/support/vec.h"
 
 static size_t type_size(ktype t)
@@ -100,54 +101,6 @@ static void print_size(const kplan *p, const kbuffer *b, const explain_graph *g,
 
 /* ---- What a kernel writes and reads ------------------------------------------------------------------------------ */
 
-typedef struct uses { bool *read, *written; bool *seen; } uses;
-
-static void uses_of_expr(const kplan *p, kx x, uses *u)
-{
-    VEC(uint32_t) todo = {0};
-    vec_push(p->mem, &todo, x.i);
-    while (todo.n) {
-        uint32_t i = vec_pop(&todo);
-        if (!i || u->seen[i])
-            continue;
-        u->seen[i] = true;
-        const kexpr *e = &p->exprs[i];
-        if (e->op == KX_LOAD || e->op == KX_ILOAD)
-            u->read[e->buffer] = true;
-        vec_push(p->mem, &todo, e->a.i);
-        vec_push(p->mem, &todo, e->b.i);
-        vec_push(p->mem, &todo, e->c.i);
-    }
-}
-
-static void uses_of_node(const kplan *p, const knode *top, uses *u)
-{
-    VEC(const knode *) todo = {0};
-    vec_push(p->mem, &todo, top);
-    while (todo.n) {
-        const knode *n = vec_pop(&todo);
-        for (uint32_t i = 0; i < n->n_body; i++)
-            vec_push(p->mem, &todo, n->body[i]);
-        for (uint32_t i = 0; i < n->n_init; i++)
-            vec_push(p->mem, &todo, n->init[i]);
-        for (uint32_t i = 0; i < n->n_combine; i++)
-            vec_push(p->mem, &todo, n->combine[i]);
-        uses_of_expr(p, n->value, u);
-        if (n->kind == KN_STORE || n->kind == KN_ACCUM) {
-            uses_of_expr(p, n->dest.offset, u);
-            uses_of_expr(p, n->dest.row, u);
-            if (n->dest.kind == REF_BUFFER)
-                u->written[n->dest.id] = true;
-        }
-        if (n->kind == KN_GEMM) {
-            u->read[n->gemm->b] = true;
-            if (n->gemm->a_is_buffer)
-                u->read[n->gemm->a] = true;
-            uses_of_expr(p, n->gemm->group, u);
-        }
-    }
-}
-
 static uint32_t count_nodes(const kplan *p, const knode *top, knode_kind kind)
 {
     uint32_t count = 0;
@@ -204,8 +157,7 @@ static void print_locals(const kkernel *k, buf *out)
 static explain_cost print_kernel(const kplan *p, uint32_t i, const explain_graph *g, bool at_prepare, buf *out)
 {
     const kkernel *k = &p->kernels[i];
-    uses u = {NEW_N(p->mem, bool, p->n_buffers + 1), NEW_N(p->mem, bool, p->n_buffers + 1), NEW_N(p->mem, bool, p->n_exprs + 1)};
-    uses_of_node(p, k->body, &u);
+    kuses u = kernel_uses(p, i, p->mem);
     const char *fiber = fiber_text(k->fiber);
     buf_printf(out, "    %u  %s: %s%s", i + 1, k->name ? k->name : "kernel", k->rows.kind == ROWS_ONE ? "" : "over the ", rows_text(k->rows));
     if (fiber)

@@ -19,7 +19,7 @@ typedef struct jit_source {
     char *name, *text;
     size_t n;
     jit_options options;            /* strings are owned */
-    char **defines, **arch;
+    char **defines, **arch, *grad;
     void *description;
     mp_module_v1 table;
 } jit_source;
@@ -66,7 +66,8 @@ static mp_module *module_of_object(mp_context *ctx, const void *bytes, size_t n,
 }
 
 /* All that the object depends on, as text. */
-static void write_key(const jit_source *j, const char *layer, const int64_t *dims, const double *reals, uint32_t n, buf *key)
+static void write_key(const jit_source *j, const char *layer, const int64_t *dims, const double *reals, uint32_t n, bool training,
+                      buf *key)
 {
     char cpu[1024];
     const compile_options *o = &j->options.compile;
@@ -74,6 +75,7 @@ static void write_key(const jit_source *j, const char *layer, const int64_t *dim
     buf_printf(key, "mpc " MPC_COMPILER_VERSION " abi %d build %016llx %016llx\n", MP_ABI_VERSION,
                (unsigned long long)compiler_build_id(), (unsigned long long)cpu_backend_stamp());
     buf_printf(key, "level %d real %d debug %d layer %s\n", o->level, (int)o->real, o->debug, layer);
+    buf_printf(key, "%s %s\n", training ? "training" : "forward", training && o->grad ? o->grad : "");
     for (int i = 0; i < o->n_arch; i++)
         buf_printf(key, "arch %s\n", o->arch[i]);
     buf_printf(key, "cpu %llx %s\n", (unsigned long long)compiler_cpu_model(), cpu);
@@ -85,7 +87,7 @@ static void write_key(const jit_source *j, const char *layer, const int64_t *dim
 
 /* Compiles one layer for known values to an object. The error is set on failure. */
 static bool compile_layer(jit_source *j, const cpu_backend *backend, const char *layer, const int64_t *dims, const double *reals,
-                          uint32_t n, object_bytes *out)
+                          uint32_t n, bool training, object_bytes *out)
 {
     const mp_for_compiler *rt = mp_for_compiler_v1();
     compile_options o = j->options.compile;
@@ -94,6 +96,8 @@ static bool compile_layer(jit_source *j, const cpu_backend *backend, const char 
     o.layer = layer;
     o.warnings = o.warnings_are_errors = o.color = false;
     o.stop_after = NULL;
+    o.programs = training ? COMPILE_TRAINING : COMPILE_FORWARD;
+    o.grad_of_any = true;
     compilation *c = compile_new(&o);
     if (!c)
         return rt->error_set_text(j->ctx, MP_SYSTEM, "out of memory"), false;
@@ -115,7 +119,7 @@ static bool compile_layer(jit_source *j, const cpu_backend *backend, const char 
 }
 
 static mp_module *compile_and_load(jit_source *j, const char *layer, const int64_t *dims, const double *reals, uint32_t n,
-                                   const char *folder, const buf *key)
+                                   bool training, const char *folder, const buf *key)
 {
     const mp_for_compiler *rt = mp_for_compiler_v1();
     char err[1024] = "";
@@ -125,7 +129,7 @@ static mp_module *compile_and_load(jit_source *j, const char *layer, const int64
         rt->error_set_text(j->ctx, MP_SYSTEM, err);
         return NULL;
     }
-    if (!compile_layer(j, backend, layer, dims, reals, n, &object))
+    if (!compile_layer(j, backend, layer, dims, reals, n, training, &object))
         return NULL;
     mp_module *m = module_of_object(j->ctx, object.data, object.size, err, sizeof err);
     if (!m)
@@ -136,7 +140,7 @@ static mp_module *compile_and_load(jit_source *j, const char *layer, const int64
     return m;
 }
 
-static mp_module *specialise(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n)
+static mp_module *specialise(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n, bool training)
 {
     jit_source *j = ud;
     char folder[PATH_MAX], err[1024];
@@ -145,7 +149,7 @@ static mp_module *specialise(void *ud, const char *layer, const int64_t *dims, c
     buf key = buf_make(NULL);
     mp_module *m = NULL;
     if (cached) {
-        write_key(j, layer, dims, reals, n, &key);
+        write_key(j, layer, dims, reals, n, training, &key);
         size_t size;
         void *bytes = key.failed ? NULL : cache_load(folder, key.at, key.n, &size);
         m = bytes ? module_of_object(j->ctx, bytes, size, err, sizeof err) : NULL;
@@ -154,7 +158,7 @@ static mp_module *specialise(void *ud, const char *layer, const int64_t *dims, c
         free(bytes);
     }
     if (!m)
-        m = compile_and_load(j, layer, dims, reals, n, cached && !key.failed ? folder : NULL, &key);
+        m = compile_and_load(j, layer, dims, reals, n, training, cached && !key.failed ? folder : NULL, &key);
     buf_free(&key);
     if (j->options.ms)
         *j->options.ms += now_ms() - start;
@@ -177,6 +181,7 @@ static void drop_source(void *ud)
         return;
     free(j->name);
     free(j->text);
+    free(j->grad);
     free_strings(j->arch, j->options.compile.n_arch);
     free(j->description);
     free(j);
@@ -207,11 +212,14 @@ static jit_source *new_source(mp_context *ctx, const char *name, const char *tex
     co->layer = NULL;
     co->last_layer = false;
     co->n_arch = 0;
+    j->grad = co->grad ? strdup(co->grad) : NULL;
+    bool copied = j->grad || !co->grad;
+    co->grad = j->grad;
     j->name = strdup(name);
     j->text = malloc(n + 1);
     j->arch = copy_strings(o->compile.arch, o->compile.n_arch);
     j->description = malloc(c->description_bytes + 1);
-    if (!j->name || !j->text || !j->arch || !j->description) {
+    if (!copied || !j->name || !j->text || !j->arch || !j->description) {
         drop_source(j);
         return NULL;
     }

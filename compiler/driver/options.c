@@ -69,19 +69,21 @@ static bool split(const char *value, named_file *out, char *err, size_t err_size
     return out->name || wrong(err, err_size, "out of memory");
 }
 
-static bool out_file(cli_options *o, const char *value, char *err, size_t err_size)
+/* NAME=FILE, or a folder for all. */
+static bool out_file(cli_options *o, bool gradient, const char *value, char *err, size_t err_size)
 {
     named_file f = {0};
+    const char *option = gradient ? "--grad-out" : "--out";
     const char *eq = strchr(value, '=');
     if (eq && is_name(value, (size_t)(eq - value))) {
-        if (!split(value, &f, err, err_size, "--out"))
+        if (!split(value, &f, err, err_size, option))
             return false;
     } else if (*value && value[strlen(value) - 1] == '/') {
         f.file = value;
     } else {
-        return wrong(err, err_size, "--out wants NAME=FILE.npy, or a folder DIR/ for all outputs, not '%.100s'", value);
+        return wrong(err, err_size, "%s wants NAME=FILE.npy, or a folder DIR/ for all, not '%.100s'", option, value);
     }
-    return vec_push(NULL, &o->out, f) || wrong(err, err_size, "out of memory");
+    return (gradient ? vec_push(NULL, &o->grad_out, f) : vec_push(NULL, &o->out, f)) || wrong(err, err_size, "out of memory");
 }
 
 static bool number(const char *text, const char *option, int64_t lo, int64_t hi, int64_t *out, char *err, size_t err_size)
@@ -163,17 +165,13 @@ static bool take(cli_options *o, option_id id, const char *value, char *err, siz
         if (!isdigit((unsigned char)value[0]) || *end || errno)
             return wrong(err, err_size, "--seed wants a number of at most 64 bits, not '%.60s'", value);
         break;
-    case OPT_OUT: return out_file(o, value, err, err_size);
+    case OPT_OUT: return out_file(o, false, value, err, err_size);
     case OPT_COTANGENT:
         if (!split(value, &f, err, err_size, "--cotangent"))
             return false;
         vec_push(NULL, &o->cotangents, f);
         break;
-    case OPT_GRAD_OUT:
-        if (!split(value, &f, err, err_size, "--grad-out"))
-            return false;
-        vec_push(NULL, &o->grad_out, f);
-        break;
+    case OPT_GRAD_OUT: return out_file(o, true, value, err, err_size);
     case OPT_TRAIN: o->train = true; break;
     case OPT_THREADS:
         if (!number(value, "--threads", 1, 1024, &n, err, err_size))
@@ -338,7 +336,7 @@ compile_options options_compile(const cli_options *o)
     return (compile_options){.level = o->level, .real = o->real, .layer = o->layer, .last_layer = o->command != CMD_COMPILE,
                              .defines = o->defines.at, .n_defines = (int)o->defines.n, .arch = o->arch.at,
                              .n_arch = (int)o->arch.n, .verify = o->verify, .debug = o->debug, .warnings = o->warn_all || o->warn_error,
-                             .warnings_are_errors = o->warn_error, .color = o->color};
+                             .grad = o->grad, .warnings_are_errors = o->warn_error, .color = o->color};
 }
 
 /* ---- Help ------------------------------------------------------------------------------------------------------- */

@@ -48,6 +48,8 @@ static mp_status check_cotangents(const cli_options *o, const session *s)
             return st;
     }
     for (uint32_t k = 0; k < o->grad_out.n; k++) {
+        if (!o->grad_out.at[k].name)
+            continue;
         mp_status st = layer_find(s->layer, o->grad_out.at[k].name, &role, &i);
         if (!st && role == MP_OUTPUT)
             st = error_set(s->ctx, MP_INVALID, "--grad-out %s: this is an output; inputs and params have gradients",
@@ -58,15 +60,54 @@ static mp_status check_cotangents(const cli_options *o, const session *s)
     return MP_OK;
 }
 
-/* Names first, then the news. */
-static exit_status check_derivatives(const cli_options *o, const session *s)
+/* All gradients that are asked for: those named, or every one that the layer has. */
+static mp_status bind_gradients(const cli_options *o, session *s)
 {
-    mp_status st = check_cotangents(o, s);
-    if (st)
-        return cli_report(s->ctx, st);
-    const char *option = o->cotangents.n ? "--cotangent" : o->grad_out.n ? "--grad-out" : o->backward ? "--backward"
-                         : o->train ? "--train" : NULL;
-    return option ? cli_fail(EXIT_WRONG, "%s: derivatives and training are not in this version", option) : EXIT_DONE;
+    const desc_layer *l = s->layer->desc;
+    mp_status st = MP_OK;
+    for (uint32_t i = 0; i < l->n_inputs && !st; i++) {
+        bool asked = !o->grad_out.n;
+        for (uint32_t k = 0; k < o->grad_out.n; k++)
+            asked |= !o->grad_out.at[k].name || strcmp(o->grad_out.at[k].name, l->inputs[i].name) == 0;
+        if (asked && l->inputs[i].differentiable)
+            st = bind_gradient(s->layer, &s->data, i);
+    }
+    return st;
+}
+
+/* A name that has no gradient says why. */
+static mp_status check_gradients(const cli_options *o, session *s)
+{
+    DLTensor none = {0};
+    for (uint32_t k = 0; k < o->grad_out.n; k++) {
+        mp_value_info v = {.size = sizeof v};
+        const char *name = o->grad_out.at[k].name;
+        if (!name || mp_layer_find(s->layer, name, &v) != MP_OK || v.differentiable)
+            continue;
+        return mp_bind_grad(s->layer, name, &none, 0);
+    }
+    return layer_trains(s->layer);
+}
+
+exit_status session_bind_gradients(const cli_options *o, session *s)
+{
+    mp_status st = check_gradients(o, s);
+    for (uint32_t k = 0; k < o->cotangents.n && !st; k++)
+        st = bind_cotangent(s->layer, &s->data, o->cotangents.at[k].name, o->cotangents.at[k].file);
+    if (!st)
+        st = bind_gradients(o, s);
+    if (st == MP_UNSUPPORTED)
+        return cli_report(s->ctx, st), EXIT_WRONG;
+    return st ? cli_report(s->ctx, st) : EXIT_DONE;
+}
+
+const DLTensor *session_gradient(const session *s, const char *name)
+{
+    mp_role role;
+    uint32_t i;
+    if (layer_find(s->layer, name, &role, &i) != MP_OK || role == MP_OUTPUT || !s->data.gradients[i])
+        return NULL;
+    return &s->data.gradients[i]->dl_tensor;
 }
 
 /* ---- Open and close ---------------------------------------------------------------------------------------------- */
@@ -87,17 +128,22 @@ exit_status session_open(const cli_options *o, session *s)
     mp_status m = layer_with_defines(s->ctx, s->mod, o, s->library, &s->layer);
     if (m)
         return cli_report(s->ctx, m);
-    st = check_derivatives(o, s);
-    if (st != EXIT_DONE)
-        return st;
+    m = check_cotangents(o, s);
+    if (m)
+        return cli_report(s->ctx, m);
+    s->backward = o->cotangents.n || o->grad_out.n || o->backward;
+    s->training = s->backward || o->train;
     m = bind_data(s->ctx, s->layer, o, &s->data);
-    return m ? cli_report(s->ctx, m) : EXIT_DONE;
+    if (m)
+        return cli_report(s->ctx, m);
+    return s->backward ? session_bind_gradients(o, s) : EXIT_DONE;
 }
 
-exit_status session_prepare(session *s)
+exit_status session_prepare(session *s, bool training)
 {
     double start = cli_now_ms(), before = s->compile_ms;
-    mp_status m = mp_prepare(s->layer, s->data.graph);
+    size_t bytes;
+    mp_status m = training ? mp_tape_bytes(s->layer, s->data.graph, &bytes) : mp_prepare(s->layer, s->data.graph);
     s->prepare_ms = cli_now_ms() - start - (s->compile_ms - before);
     if (m == MP_UNSUPPORTED && !s->library) {       /* the program is more than the compiler takes */
         cli_report(s->ctx, m);
@@ -151,6 +197,7 @@ exit_status session_lower(session *s, compilation *c)
 
 void session_close(session *s)
 {
+    mp_tape_destroy(s->tape);
     mp_layer_destroy(s->layer);
     bound_data_free(&s->data);
     mp_module_destroy(s->mod);

@@ -12,13 +12,19 @@ typedef struct session {
     mp_module *mod;
     mp_layer *layer;
     bound_data data;
+    bool training, backward;        /* run the training pass; and its backward */
+    mp_tape *tape;
     double compile_ms, prepare_ms;  /* prepare without what is compiled then */
 } session;
 
 /* Context, module, layer, data; nothing is prepared. Reports what is wrong. To be closed on failure, too. */
 exit_status session_open(const cli_options *o, session *s);
-/* Prepares: compiles for the dims, builds walk orders. */
-exit_status session_prepare(session *s);
+/* Prepares: compiles for the dims, builds walk orders. With `training` the programs of training, else the forward pass. */
+exit_status session_prepare(session *s, bool training);
+/* Binds what --cotangent gives and arrays for the gradients that --grad-out names (or --grad, or all). */
+exit_status session_bind_gradients(const cli_options *o, session *s);
+/* The array bound as the gradient of the input or param of that name; NULL. */
+const DLTensor *session_gradient(const session *s, const char *name);
 /* The layer again in `c`, lowered and through the passes, with the static arguments that the data settled. */
 exit_status session_lower(session *s, compilation *c);
 void session_close(session *s);

@@ -104,6 +104,7 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
         b.rows = (mp_rows){ROWS_PAIRS, index};
         b.name = kind == BUF_PAIR_ROW ? "pair.row" : "pair.index";
         break;
+    case BUF_SAVED: case BUF_COTANGENT: case BUF_GRADIENT: break;      /* names of the runtime's, not of plans */
     case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT:
         b.type = KT_I64;
         b.rows = (mp_rows){ROWS_EDGES, 0};

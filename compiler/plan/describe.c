@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/plan/uses.h"
 #include "compiler/support/map.h"
 #include "compiler/support/vec.h"
 #include "runtime/description.h"
@@ -20,6 +21,7 @@ typedef struct known_symbol { const dim_table *t; dim_sym s; } known_symbol;
 
 typedef struct describer {
     arena *a;
+    const describe_layer *in;
     const ir_layer *layer;
     desc_layer *out;
     VEC(known_dim) known_dims;
@@ -247,6 +249,7 @@ static desc_value describe_value(describer *g, const char *name, ir_val v, uint3
 static void describe_values(describer *g)
 {
     const ir_layer *l = g->layer;
+    bool any = false;
     g->out->n_inputs = l->n_inputs;
     g->out->inputs = NEW_N(g->a, desc_value, l->n_inputs);
     for (uint32_t i = 0; i < l->n_inputs; i++) {
@@ -257,13 +260,17 @@ static void describe_values(describer *g)
         if (in->param)
             v->domain = MP_DOMAIN_PARAM;
         v->init = (mp_init){.kind = init_of(in->init, v->rank), .a = in->init_a, .b = in->init_b};
+        v->differentiable = g->in->wanted && g->in->wanted[i];
+        any |= v->differentiable;
     }
     g->out->n_outputs = l->n_outputs;
     g->out->outputs = NEW_N(g->a, desc_value, l->n_outputs);
     bool sides = two_sided(l);
     for (uint32_t i = 0; i < l->n_outputs; i++) {
         const ir_output *o = &l->outputs[i];
-        g->out->outputs[i] = describe_value(g, o->name, o->value, rows_of(l, o->rows), o->sided || sides);
+        desc_value *v = &g->out->outputs[i];
+        *v = describe_value(g, o->name, o->value, rows_of(l, o->rows), o->sided || sides);
+        v->differentiable = any && v->type != MP_INDEX && v->type != MP_BOOL;
     }
 }
 
@@ -371,8 +378,9 @@ uint32_t describe_copies(const kkernel *k, uint32_t local)
     return n ? n : 1;
 }
 
-static void describe_kernel(describer *g, const kkernel *k, uint32_t entry, desc_kernel *d)
+static void describe_kernel(describer *g, const kplan *p, uint32_t number, uint32_t entry, desc_kernel *d)
 {
+    const kkernel *k = &p->kernels[number];
     *d = (desc_kernel){.name = k->name, .rows = k->rows, .fiber = k->fiber, .tile = k->tile ? k->tile : 1,
                        .row_cost = k->row_cost, .entry = entry};
     uint32_t n = k->n_locals ? k->n_locals - 1 : 0;
@@ -386,11 +394,37 @@ static void describe_kernel(describer *g, const kkernel *k, uint32_t entry, desc
         if (l->accumulator)
             d->state[d->n_state++] = x;
     }
+    kuses u = kernel_uses(p, number, g->a);
+    d->uses = NEW_N(g->a, desc_use, p->n_buffers);
+    for (uint32_t i = 0; i < p->n_buffers; i++)
+        if (u.read[i] || u.written[i])
+            d->uses[d->n_uses++] = (desc_use){i, (u.read[i] ? DESC_READS : 0) | (u.written[i] ? DESC_WRITES : 0)};
 }
 
-static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, desc_program *d)
+/* What the runtime calls a buffer of the plan. Rows of edge inputs are named by the buffer that they are of. */
+static describe_role role_of(const kplan *p, const kbuffer *b, const describe_program *io)
+{
+    describe_role r = {b->kind, b->index};
+    if (b->kind == BUF_INPUT && io->inputs)
+        r = io->inputs[b->index];
+    if (b->kind == BUF_OUTPUT && io->outputs)
+        r = io->outputs[b->index];
+    if (b->kind == BUF_EDGE_ROW || b->kind == BUF_EDGE_ROW_OUT) {
+        r.index = DESC_NONE;
+        for (uint32_t i = 0; i < p->n_buffers; i++)
+            if (p->buffers[i].kind == BUF_INPUT && p->buffers[i].index == b->index)
+                r.index = i;
+    }
+    return r;
+}
+
+static void describe_plan(describer *g, const describe_program *io, desc_program_kind kind)
 {
     arena *a = g->a;
+    const kplan *p = io->plan;
+    if (!p)
+        return;
+    desc_program *d = &g->out->programs[g->out->n_programs++];
     *d = (desc_program){.kind = kind, .n_slots = p->n_dims, .n_buffers = p->n_buffers, .n_kernels = p->n_kernels,
                         .n_steps = p->n_steps, .n_pairs = p->n_pairs, .n_loops = p->n_loops};
     d->slots = NEW_N(a, uint32_t, p->n_dims);
@@ -399,14 +433,16 @@ static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, 
     d->buffers = NEW_N(a, desc_buffer, p->n_buffers);
     for (uint32_t i = 0; i < p->n_buffers; i++) {
         const kbuffer *b = &p->buffers[i];
-        d->buffers[i] = (desc_buffer){.kind = b->kind, .index = b->index, .type = elem_of(b->type), .rows = b->rows,
-                                      .elems = size_of(b->elems), .walk_order = b->walk_order,
-                                      .sequence = b->sequence, .slots = b->sequence ? size_of(b->slots) : (desc_size){.is_const = true}, .first = b->first,
+        describe_role r = role_of(p, b, io);
+        desc_size slots = b->sequence ? size_of(b->slots) : (desc_size){.is_const = true};
+        d->buffers[i] = (desc_buffer){.kind = r.kind, .index = r.index, .type = elem_of(b->type), .rows = b->rows,
+                                      .elems = size_of(b->elems), .walk_order = b->walk_order, .sequence = b->sequence,
+                                      .slots = slots, .first = b->first,
                                       .last = b->last, .name = b->name};
     }
     d->kernels = NEW_N(a, desc_kernel, p->n_kernels);
     for (uint32_t i = 0; i < p->n_kernels; i++)
-        describe_kernel(g, &p->kernels[i], g->first_kernel++, &d->kernels[i]);
+        describe_kernel(g, p, i, g->first_kernel++, &d->kernels[i]);
     d->steps = NEW_N(a, desc_step, p->n_steps);
     for (uint32_t i = 0; i < p->n_steps; i++)
         d->steps[i] = (desc_step){p->steps[i].kind, p->steps[i].a, p->steps[i].b, p->steps[i].at_prepare};
@@ -424,7 +460,7 @@ static void describe_plan(describer *g, const kplan *p, desc_program_kind kind, 
 
 static void describe_one(arena *a, const describe_layer *in, uint32_t *n_kernels, desc_layer *out)
 {
-    describer g = {.a = a, .layer = in->layer, .out = out, .first_kernel = *n_kernels,
+    describer g = {.a = a, .in = in, .layer = in->layer, .out = out, .first_kernel = *n_kernels,
                    .symbols = idset_make(a)};
     *out = (desc_layer){.name = in->layer->name};
     describe_statics(&g);
@@ -433,8 +469,10 @@ static void describe_one(arena *a, const describe_layer *in, uint32_t *n_kernels
     describe_divisions(&g);
     conditions(&g);
     out->programs = NEW_N(a, desc_program, DESC_PROGRAM_KINDS);
-    if (in->forward)
-        describe_plan(&g, in->forward, DESC_FORWARD, &out->programs[out->n_programs++]);
+    describe_plan(&g, &(describe_program){.plan = in->forward}, DESC_FORWARD);
+    describe_plan(&g, &in->train, DESC_TRAIN);
+    describe_plan(&g, &in->backward, DESC_BACKWARD);
+    out->n_saved = in->train.plan ? in->n_saved : 0;
     out->n_dims = g.dims.n;
     out->dims = g.dims.at;
     out->n_symbols = g.names.n;

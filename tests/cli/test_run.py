@@ -76,12 +76,13 @@ class Run(Case):
             self.assertEqual(self.json("run", "gcn.mp", "--graph", g, "-D", "in=2", "-D", "out=2")["outputs"][0]["shape"], [n, 2])
             self.mpc("bench", "gcn.mp", "--graph", g, "-D", "in=2", "-D", "out=2", "--min-time", "0")
 
-    def test_derivatives_are_not_there_and_say_so(self):
-        for args in (["--train"], ["--grad-out", "x=x.npy"], ["--cotangent", "g=g.npy"]):
-            self.assertIn("derivatives", self.mpc("run", "gcn.mp", *self.ARGS, *args, status=1)[1])
-        self.mpc("bench", "gcn.mp", *self.ARGS, "--backward", status=1)
+    def test_names_of_derivatives(self):
         for args in (["--grad-out", "nosuch=x.npy"], ["--cotangent", "nosuch=g.npy"]):
             self.assertIn("nosuch", self.mpc("run", "gcn.mp", *self.ARGS, *args, status=1)[1])
+        self.assertIn("output", self.mpc("run", "gcn.mp", *self.ARGS, "--grad-out", "g=g.npy", status=1)[1])
+        self.assertIn("only outputs", self.mpc("run", "gcn.mp", *self.ARGS, "--cotangent", "x=g.npy", status=1)[1])
+        self.assertIn("without derivatives", self.mpc("run", "gcn.mp", *self.ARGS, "--grad", "none", "--grad-out", "x=x.npy", status=1)[1])
+        self.assertIn("'nosuch'", self.mpc("run", "gcn.mp", *self.ARGS, "--grad", "nosuch", status=1)[1])
         self.assertEqual(self.files(), ["gcn.mp"])
 
     def test_same_graph_larger_dims(self):

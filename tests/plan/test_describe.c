@@ -54,7 +54,7 @@ static bool describe_text(arena *a, const char *name, const char *text, size_t n
             continue;
         }
         out->plans[out->n] = plan;
-        layers[out->n++] = (describe_layer){ l, plan };
+        layers[out->n++] = (describe_layer){ .layer = l, .forward = plan };
     }
     size_t n_bytes;
     const char *why = "";

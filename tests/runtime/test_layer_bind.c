@@ -190,8 +190,9 @@ static void released(void *ud)
     ((jit *)ud)->released++;
 }
 
-static mp_module *compile(void *ud, const char *layer, const int64_t *dims, const double *values, uint32_t n)
+static mp_module *compile(void *ud, const char *layer, const int64_t *dims, const double *values, uint32_t n, bool training)
 {
+    (void)training;
     jit *j = ud;
     j->asked++;
     j->in = dims[0];

@@ -23,10 +23,11 @@ STAGES = {
     "compiler/derive": ["compiler/support", "compiler/ir"],
     "compiler/lower": ["compiler/support", "compiler/sema", "compiler/ir", "compiler/derive"],
     "compiler/passes": ["compiler/support", "compiler/ir"],
+    "compiler/train": ["compiler/support", "compiler/ir", "compiler/derive", "compiler/passes"],
     "compiler/plan": ["compiler/support", "compiler/ir", "runtime"],       # the description that a module carries
     "codegen/cpu": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
     "compiler/driver": ["include", "runtime", "codegen/cpu"] + [
-        "compiler/" + stage for stage in "support lexer parser sema ir derive lower passes plan".split()],
+        "compiler/" + stage for stage in "support lexer parser sema ir derive lower passes train plan".split()],
 }
 SOURCES = (".c", ".h", ".re", ".y", ".def", ".py", ".sh")
 SKIPPED = {".git", "__pycache__"}
