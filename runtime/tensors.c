@@ -145,7 +145,7 @@ const binding *prepared_binding(const mp_layer *layer, const prepared *p, uint32
     case BUF_COTANGENT: return &layer->cotangents[b->index];
     case BUF_GRADIENT: return &layer->gradients[b->index];
     case BUF_WORK: case BUF_GRAPH: case BUF_PAIR_ROW: case BUF_PAIR_IDX: case BUF_PAIR_MEMBER: case BUF_PAIR_OF:
-    case BUF_PAIR_BY_INDEX: case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SAVED: break;
+    case BUF_PAIR_BY_INDEX: case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SLOT: case BUF_SAVED: break;
     }
     return NULL;
 }

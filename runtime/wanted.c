@@ -15,10 +15,20 @@ typedef struct finder {
     bool changed;
 } finder;
 
+/* A slot is a part of its sequence. */
 static void need(finder *f, uint32_t buffer)
 {
+    const desc_buffer *b = &f->d->buffers[buffer];
     f->changed |= !f->needed[buffer];
     f->needed[buffer] = true;
+    if (b->kind == BUF_SLOT && !f->needed[b->index])
+        need(f, b->index);
+}
+
+static bool is_needed(const finder *f, uint32_t buffer)
+{
+    const desc_buffer *b = &f->d->buffers[buffer];
+    return f->needed[buffer] || (b->kind == BUF_SLOT && f->needed[b->index]);
 }
 
 static void do_step(finder *f, uint32_t step)
@@ -32,12 +42,12 @@ static void look_at_launch(finder *f, uint32_t step)
     const desc_kernel *k = &f->d->kernels[f->d->steps[step].a];
     bool of_use = false;
     for (uint32_t u = 0; u < k->n_uses; u++)
-        of_use |= (k->uses[u].how & DESC_WRITES) && f->needed[k->uses[u].buffer];
+        of_use |= (k->uses[u].how & DESC_WRITES) && is_needed(f, k->uses[u].buffer);
     if (!of_use)
         return;
     do_step(f, step);
     for (uint32_t u = 0; u < k->n_uses; u++)
-        if (k->uses[u].how & DESC_READS)
+        if ((k->uses[u].how & DESC_READS) || f->d->buffers[k->uses[u].buffer].kind == BUF_SLOT)
             need(f, k->uses[u].buffer);
 }
 
@@ -57,6 +67,10 @@ static void look_at_loop(finder *f, uint32_t loop)
         need(f, l->tol_buffer);
         need(f, l->change_buffer);
     }
+    if (l->count_buffer)
+        need(f, l->count_buffer - 1);
+    if (l->steps_buffer)
+        need(f, l->steps_buffer - 1);
 }
 
 static void look_at(finder *f, uint32_t i)
@@ -74,6 +88,12 @@ static void look_at(finder *f, uint32_t i)
         look_at_loop(f, s->a);
         break;
     case STEP_END:
+        break;
+    case STEP_SLOT: case STEP_SLOT_BACK:
+        if (is_needed(f, s->a)) {
+            do_step(f, i);
+            need(f, s->a);
+        }
         break;
     case STEP_SWAP:
         if (f->needed[s->a] || f->needed[s->b]) {
