@@ -131,10 +131,10 @@ exit_status cmd_bench(const cli_options *o)
     timings t = {0};
     exit_status st = session_open(o, &s);
     if (st == EXIT_DONE && s.training)
-        st = session_prepare(&s, true);
+        st = session_prepare_training(&s);
     double first = s.prepare_ms;
     if (st == EXIT_DONE && (!s.training || s.backward))
-        st = session_prepare(&s, false);
+        st = session_prepare(&s);
     s.prepare_ms += s.training ? first : 0;
     mp_status m = st == EXIT_DONE ? time_all(o, &s, &t) : MP_OK;
     if (m)

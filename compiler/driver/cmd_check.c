@@ -240,7 +240,7 @@ static exit_status check(const cli_options *o, session *s, compilation *c)
     const ir_layer *l = c->layers[0].lowered;
     if (elements(s->data.graph, l) > MOST_ELEMENTS)
         return cli_fail(EXIT_WRONG, "the reference interpreter keeps every value: this graph with these dims is too large for it");
-    st = session_prepare(s, false);
+    st = session_prepare(s);
     mp_status m = st == EXIT_DONE ? mp_forward(s->layer, s->data.graph) : MP_OK;
     if (m)
         st = cli_report(s->ctx, m);

@@ -272,7 +272,7 @@ static exit_status run(const cli_options *o, session *s)
     times ms;
     exit_status st = check_outputs(o, s);
     if (st == EXIT_DONE)
-        st = session_prepare(s, s->training);
+        st = s->training ? session_prepare_training(s) : session_prepare(s);
     if (st != EXIT_DONE)
         return st;
     mp_status m = run_passes(o, s, &ms);

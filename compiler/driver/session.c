@@ -105,7 +105,7 @@ const DLTensor *session_gradient(const session *s, const char *name)
 {
     mp_role role;
     uint32_t i;
-    if (layer_find(s->layer, name, &role, &i) != MP_OK || role == MP_OUTPUT || !s->data.gradients[i])
+    if (layer_find(s->layer, name, &role, &i) != MP_OK || role == MP_OUTPUT || !s->data.gradients || !s->data.gradients[i])
         return NULL;
     return &s->data.gradients[i]->dl_tensor;
 }
@@ -131,7 +131,7 @@ exit_status session_open(const cli_options *o, session *s)
     m = check_cotangents(o, s);
     if (m)
         return cli_report(s->ctx, m);
-    s->backward = o->cotangents.n || o->grad_out.n || o->backward;
+    s->backward = o->command != CMD_CHECK && (o->cotangents.n || o->grad_out.n || o->backward);
     s->training = s->backward || o->train;
     m = bind_data(s->ctx, s->layer, o, &s->data);
     if (m)
@@ -139,7 +139,7 @@ exit_status session_open(const cli_options *o, session *s)
     return s->backward ? session_bind_gradients(o, s) : EXIT_DONE;
 }
 
-exit_status session_prepare(session *s, bool training)
+static exit_status prepare(session *s, bool training)
 {
     double start = cli_now_ms(), before = s->compile_ms;
     size_t bytes;
@@ -150,6 +150,16 @@ exit_status session_prepare(session *s, bool training)
         return EXIT_WRONG;
     }
     return m ? cli_report(s->ctx, m) : EXIT_DONE;
+}
+
+exit_status session_prepare(session *s)
+{
+    return prepare(s, false);
+}
+
+exit_status session_prepare_training(session *s)
+{
+    return prepare(s, true);
 }
 
 /* Values of the static arguments as data settles them: dims[i], or 0 where they are open. */

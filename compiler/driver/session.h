@@ -19,8 +19,10 @@ typedef struct session {
 
 /* Context, module, layer, data; nothing is prepared. Reports what is wrong. To be closed on failure, too. */
 exit_status session_open(const cli_options *o, session *s);
-/* Prepares: compiles for the dims, builds walk orders. With `training` the programs of training, else the forward pass. */
-exit_status session_prepare(session *s, bool training);
+/* Prepares: compiles for the dims, builds walk orders. */
+exit_status session_prepare(session *s);
+/* The same for the passes of training. */
+exit_status session_prepare_training(session *s);
 /* Binds what --cotangent gives and arrays for the gradients that --grad-out names (or --grad, or all). */
 exit_status session_bind_gradients(const cli_options *o, session *s);
 /* The array bound as the gradient of the input or param of that name; NULL. */
