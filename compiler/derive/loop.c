@@ -251,6 +251,8 @@ static void build(backward *b, const ir_val *dfinal, const vals *states)
 void derive_loop(derivation *d, uint32_t loop, const ir_val *dfinal)
 {
     const ir_loop *p = &d->l->loops[loop];
+    if (p->again)
+        ir_bug(d->l, "derive: the loop of `%s` runs again what another did", p->name);
     backward b = {.d = d, .l = d->l, .loop = loop};
     vals states = {0};
     b.seen = NEW_N(d->work, uint8_t, d->n);

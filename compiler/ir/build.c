@@ -143,7 +143,8 @@ void ir_set_shape(ir_node *n, const ir_shape *s)
 
 static uint64_t node_hash(const ir_node *n)
 {
-    uint64_t h = hash_combine(n->op | (uint64_t)n->type << 8 | (uint64_t)n->rank << 16 | (uint64_t)n->none << 24, n->dom.i);
+    uint64_t h = hash_combine(n->op | (uint64_t)n->type << 8 | (uint64_t)n->rank << 16 | (uint64_t)n->none << 24 | (uint64_t)n->apart << 25,
+                              n->dom.i);
     for (uint32_t k = 0; k < n->nargs; k++)
         h = hash_combine(h, n->args[k].i);
     for (uint32_t k = 0; k < n->rank; k++)
@@ -157,7 +158,7 @@ static bool node_same(const void *ud, uint32_t id)
 {
     const sought *s = ud;
     const ir_node *a = s->n, *b = &s->l->nodes[id];
-    return a->op == b->op && a->type == b->type && a->rank == b->rank && a->none == b->none && a->dom.i == b->dom.i &&
+    return a->op == b->op && a->type == b->type && a->rank == b->rank && a->none == b->none && a->apart == b->apart && a->dom.i == b->dom.i &&
            a->nargs == b->nargs && a->range.i == b->range.i && a->slots.i == b->slots.i &&
            (a->nargs == 0 || memcmp(a->args, b->args, a->nargs * sizeof *a->args) == 0) &&
            memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0 && memcmp(&a->u, &b->u, sizeof a->u) == 0;
@@ -307,8 +308,17 @@ void ir_need_add(ir_layer *l, ir_need_kind kind, str name, span where)
     l->needs[l->n_needs++] = (ir_need){.kind = kind, .name = name, .where = where};
 }
 
-static ir_val input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param,
-                        dim slots)
+static ir_val input_add(ir_layer *l, str name, ir_node *n, bool param)
+{
+    n->u.input = l->n_inputs;
+    n->name = name;
+    ir_val v = ir_intern(l, n, NULL, 0);
+    IR_GROW(l, l->inputs, l->n_inputs, l->builder->cap_inputs);
+    l->inputs[l->n_inputs++] = (ir_input){.name = name, .value = v, .param = param, .where = l->builder->where};
+    return v;
+}
+
+ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param)
 {
     if (type == T_MAP || (type == T_INDEX) != dim_ok(range) || dom.i >= l->n_domains || (param && dom.i))
         ir_bug(l, "input: neither type, range nor domain fit");
@@ -317,26 +327,24 @@ static ir_val input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const i
     n.dom = dom;
     n.range = range;
     n.none = none;
-    n.slots = slots;
-    n.u.input = l->n_inputs;
-    n.name = name;
     ir_set_shape(&n, shape);
-    ir_val v = ir_intern(l, &n, NULL, 0);
-    IR_GROW(l, l->inputs, l->n_inputs, l->builder->cap_inputs);
-    l->inputs[l->n_inputs++] = (ir_input){.name = name, .value = v, .param = param, .where = l->builder->where};
-    return v;
+    return input_add(l, name, &n, param);
 }
 
-ir_val ir_input_add(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, bool param)
+ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, const ir_node *like)
 {
-    return input_add(l, name, dom, type, shape, range, none, param, (dim){0});
-}
-
-ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, dim slots)
-{
-    if (!dim_ok(slots))
-        ir_bug(l, "input: a sequence of no length");
-    return input_add(l, name, dom, type, shape, range, none, false, slots);
+    if (!dim_ok(like->slots) || dom.i >= l->n_domains)
+        ir_bug(l, "input: no sequence, or no domain");
+    ir_node n = ir_blank(OP_INPUT);
+    n.type = like->type;
+    n.dom = dom;
+    n.range = like->range;
+    n.none = like->none;
+    n.slots = like->slots;
+    n.apart = like->apart;
+    n.rank = like->rank;
+    memcpy(n.shape, like->shape, like->rank * sizeof *n.shape);
+    return input_add(l, name, &n, false);
 }
 
 ir_input *ir_input_of(const ir_layer *l, ir_val v)

@@ -172,8 +172,13 @@ ir_val ir_loop_steps(ir_layer *l, uint32_t loop);           /* after the loop's 
 ir_val ir_loop_step_back(ir_layer *l, uint32_t loop);       /* n - 1 - step in a loop of n steps */
 ir_val ir_record(ir_layer *l, uint32_t loop, ir_val v);     /* after the loop's end; v known in it */
 ir_val ir_recall(ir_layer *l, uint32_t loop, ir_val sequence, bool back);
-/* An input that is a sequence: `slots` entries at most, of this kind. */
-ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, ir_type type, const ir_shape *shape, dim range, bool none, dim slots);
+/* An input that is a sequence: of this kind, with as many entries at most and as many kept as this value of a layer with
+ * the same dims. `dom` is its domain here. */
+ir_val ir_input_sequence(ir_layer *l, str name, ir_dom dom, const ir_node *like);
+/* Every c-th entry alone is kept, of a state; recalled is the last that was kept. ir_loop_again, before the loop's end:
+ * it takes the steps from there to the entry for the step of the loop around it, with the numbers that they had. */
+ir_val ir_record_apart(ir_layer *l, uint32_t loop, uint32_t k);
+void ir_loop_again(ir_layer *l, uint32_t loop, bool back);
 uint32_t ir_region_parent(const ir_layer *l, uint32_t region);
 bool ir_region_within(const ir_layer *l, uint32_t inner, uint32_t outer);    /* inner is outer or stands in it */
 uint32_t ir_region_join(const ir_layer *l, uint32_t a, uint32_t b);          /* the inner one, of which the other stands around it */

@@ -185,6 +185,26 @@ ir_val ir_record(ir_layer *l, uint32_t loop, ir_val v)
     return ir_intern(l, &n, &v, 1);
 }
 
+ir_val ir_record_apart(ir_layer *l, uint32_t loop, uint32_t k)
+{
+    const ir_val v = state_at(l, loop, k)->state;
+    ir_check_value(l, OP_RECORD, v);
+    ir_node n = ir_blank_like(l, OP_RECORD, v);
+    n.slots = l->loops[loop].limit;
+    n.apart = true;
+    n.region = l->loops[loop].parent;
+    n.u.loop.loop = loop;
+    return ir_intern(l, &n, &v, 1);
+}
+
+void ir_loop_again(ir_layer *l, uint32_t loop, bool back)
+{
+    ir_loop *p = loop_at(l, loop);
+    if (!p->parent || ir_is(p->tol) || ir_is(p->count) || (back && ir_is(l->loops[p->parent - 1].tol)))
+        ir_bug(l, "loop %u has steps of its own, or stands in none", loop);
+    p->again = back ? AGAIN_BACK : AGAIN_ON;
+}
+
 ir_val ir_recall(ir_layer *l, uint32_t loop, ir_val sequence, bool back)
 {
     const ir_loop *p = loop_at(l, loop);

@@ -180,7 +180,7 @@ static ir_val fitted(ir_copier *c, ir_val old)
 }
 
 /* The loop in the new layer, and the loops around it first. Nesting is as deep as the source's. */
-static uint32_t copy_loop(ir_copier *c, uint32_t loop)
+uint32_t ir_copy_loop(ir_copier *c, uint32_t loop)
 {
     const ir_layer *l = c->from;
     for (;;) {
@@ -196,6 +196,8 @@ static uint32_t copy_loop(ir_copier *c, uint32_t loop)
         span before = ir_set_where(c->to, p->where);
         c->loops[at] = 1 + ir_loop_begin(c->to, p->parent ? c->loops[p->parent - 1] : 0, p->name, p->limit, n ? n : 1);
         ir_set_where(c->to, before);
+        if (p->again)
+            ir_loop_again(c->to, c->loops[at] - 1, p->again == AGAIN_BACK);
     }
 }
 
@@ -210,7 +212,7 @@ static uint32_t copy_state_index(const ir_copier *c, uint32_t loop, uint32_t k)
 static ir_val copy_state(ir_copier *c, uint32_t loop, uint32_t k)
 {
     const ir_state *s = &c->from->loops[loop].states[k];
-    uint32_t to = copy_loop(c, loop), at = copy_state_index(c, loop, k);
+    uint32_t to = ir_copy_loop(c, loop), at = copy_state_index(c, loop, k);
     ir_val made = c->to->loops[to].states[at].state;
     return ir_is(made) ? made : ir_loop_state(c->to, to, at, s->name, fitted(c, s->init));
 }
@@ -219,7 +221,7 @@ static ir_val copy_state(ir_copier *c, uint32_t loop, uint32_t k)
 static uint32_t copy_ended(ir_copier *c, uint32_t loop)
 {
     const ir_loop *p = &c->from->loops[loop];
-    uint32_t to = copy_loop(c, loop);
+    uint32_t to = ir_copy_loop(c, loop);
     if (!c->ended[loop]) {
         c->ended[loop] = 1;
         for (uint32_t j = 0; j < p->nstates; j++) {
@@ -242,6 +244,8 @@ static ir_val copy_left(ir_copier *c, const ir_node *n, const ir_val *args)
     uint32_t loop = n->u.loop.loop, to = copy_ended(c, loop);
     if (n->op == OP_FINAL)
         return ir_loop_final(c->to, to, copy_state_index(c, loop, n->u.loop.state));
+    if (n->apart)
+        return ir_record_apart(c->to, to, copy_state_index(c, loop, ir_at(c->from, n->args[0])->u.loop.state));
     return n->op == OP_STEPS ? ir_loop_steps(c->to, to) : ir_record(c->to, to, args[0]);
 }
 
@@ -251,7 +255,7 @@ static ir_val copy_value(ir_copier *c, ir_val old, const ir_val *args)
     if (n->op == OP_STATE)
         return copy_state(c, n->u.loop.loop, n->u.loop.state);
     if (n->op == OP_STEP)
-        return (n->u.loop.state ? ir_loop_step_back : ir_loop_step)(c->to, copy_loop(c, n->u.loop.loop));
+        return (n->u.loop.state ? ir_loop_step_back : ir_loop_step)(c->to, ir_copy_loop(c, n->u.loop.loop));
     if (c->rewrite) {
         ir_val v = c->rewrite(c->ud, c, old, args);
         if (ir_is(v))
@@ -260,7 +264,7 @@ static ir_val copy_value(ir_copier *c, ir_val old, const ir_val *args)
     if (ir_leaves_loop((ir_op)n->op))
         return copy_left(c, n, args);
     if (n->op == OP_RECALL)
-        return ir_recall(c->to, copy_loop(c, n->u.loop.loop), args[0], n->u.loop.state);
+        return ir_recall(c->to, ir_copy_loop(c, n->u.loop.loop), args[0], n->u.loop.state);
     if (n->op == OP_INPUT)
         return c->to->inputs[n->u.input].value;
     if (n->op == OP_REALARG)
@@ -283,7 +287,7 @@ static void copy_interface(ir_copier *c)
         ir_shape s = ir_shape_of(l, in->value);
         ir_set_where(c->to, in->where);
         ir_dom dom = ir_copy_dom(c, n->dom);
-        ir_val v = dim_ok(n->slots) ? ir_input_sequence(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, n->slots)
+        ir_val v = dim_ok(n->slots) ? ir_input_sequence(c->to, in->name, dom, n)
                                     : ir_input_add(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, in->param);
         c->to->inputs[i].sided = in->sided;
         c->to->inputs[i].init = in->init;

@@ -45,6 +45,7 @@ struct ir_copier {
 };
 
 ir_dom ir_copy_dom(ir_copier *c, ir_dom old);
+uint32_t ir_copy_loop(ir_copier *c, uint32_t old);     /* the loop in the new layer, begun */
 
 /* The layer anew, in `mem`, with the same inputs, statics, needs and outputs. The rule is asked about every
  * value but states and steps. What no output needs is left behind; so are values that only the rewriting

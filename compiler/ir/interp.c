@@ -213,10 +213,12 @@ static void set_array(run *x, ir_val v, const double *from, int64_t rows, int64_
     a->n = n;
 }
 
-/* How many steps a loop takes at most. */
+/* How many steps a loop takes at most; of one that runs again, how many there were in all. */
 static int64_t most_steps(run *x, uint32_t loop)
 {
     const ir_loop *p = &x->l->loops[loop];
+    while (p->again)
+        p = &x->l->loops[loop = p->parent - 1];
     int64_t limit = run_dim(x, (ir_val){0}, p->limit);
     if (!ir_is(p->count))
         return limit;
@@ -257,14 +259,23 @@ static void forget_records(run *x, uint32_t loop)
     }
 }
 
+/* The entry for the step that a loop is in. */
+static int64_t entry_of(run *x, uint32_t loop, bool back)
+{
+    return back ? most_steps(x, loop) - 1 - x->steps[loop] : x->steps[loop];
+}
+
+static int64_t kept_entry(const run *x, int64_t entry) { return x->call->apart > 1 ? entry - entry % x->call->apart : entry; }
+
 static void recall(run *x, ir_val v)
 {
     const ir_node *n = node_of(x, v);
     const interp_array *s = array_of(x, n->args[0]);
     uint32_t loop = n->u.loop.loop;
     extent e = run_extent(x, v);
-    int64_t rows = run_rows(x, n->dom), size = rows * e.n, step = x->steps[loop];
-    int64_t entry = n->u.loop.state ? most_steps(x, loop) - 1 - step : step;
+    int64_t rows = run_rows(x, n->dom), size = rows * e.n, entry = entry_of(x, loop, n->u.loop.state);
+    if (entry >= 0 && node_of(x, n->args[0])->apart)
+        entry = kept_entry(x, entry);
     if (entry < 0 || (size && entry >= s->n / size))
         run_fail(x, v, "entry %lld of a sequence of %lld", (long long)entry, (long long)(size ? s->n / size : 0));
     set_array(x, v, s->at + entry * size, rows, size);
@@ -302,7 +313,11 @@ static bool advance(run *x, uint32_t loop, double tol, double *change)
 static void run_loop(run *x, uint32_t loop)
 {
     const ir_loop *p = &x->l->loops[loop];
-    int64_t limit = most_steps(x, loop), step;
+    int64_t limit = most_steps(x, loop), first = 0, step;
+    if (p->again) {
+        limit = entry_of(x, p->parent - 1, p->again == AGAIN_BACK);
+        first = kept_entry(x, limit);
+    }
     double change = 0, tol = ir_is(p->tol) ? array_of(x, p->tol)->at[0] : 0;
     for (uint32_t k = 0; k < p->nstates; k++) {
         const interp_array *init = array_of(x, p->states[k].init);
@@ -310,7 +325,7 @@ static void run_loop(run *x, uint32_t loop)
             set_array(x, p->states[k].state, init->at, init->rows, init->n);
     }
     forget_records(x, loop);
-    for (step = 0; step < limit; step++) {
+    for (step = first; step < limit; step++) {
         arena_mark mark = arena_get_mark(x->scratch);
         x->steps[loop] = step;
         run_region(x, p->region);
@@ -330,7 +345,7 @@ static void run_loop_value(run *x, ir_val v, uint64_t pass)
     const ir_node *n = node_of(x, v);
     uint32_t loop = n->u.loop.loop;
     if (n->op == OP_STEP) {
-        double step = (double)(n->u.loop.state ? most_steps(x, loop) - 1 - x->steps[loop] : x->steps[loop]);
+        double step = (double)entry_of(x, loop, n->u.loop.state);
         set_array(x, v, &step, 1, 1);
     } else if (n->op == OP_RECALL) {
         recall(x, v);

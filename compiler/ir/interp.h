@@ -28,6 +28,7 @@ typedef struct interp_call {
     const interp_data *inputs;          /* by index into the layer's inputs; rows of its domain; bools are 0 and 1 */
     bool training;
     uint64_t seed;
+    int64_t apart;                      /* of sequences of which not all entries are kept, every so-manyth; 0: all */
     bool round;                         /* round each floating result to its type, and sums at each addition */
     bool poison;                        /* an infinite sum or product is NaN: what is NaN then hangs on infinities,
                                            where the order of work may decide between infinity and NaN */

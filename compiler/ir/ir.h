@@ -75,6 +75,7 @@ typedef struct ir_node {
     uint8_t type;           /* ir_type */
     uint8_t rank;
     bool none;              /* T_INDEX: -1 may occur */
+    bool apart;             /* a sequence of which every c-th entry is kept, c being chosen when the layer is prepared */
     ir_dom dom;             /* MAP: the domain it maps from */
     uint32_t region;        /* 0: once a call; otherwise 1 + the innermost loop whose step it depends on */
     uint32_t nargs;
@@ -136,12 +137,17 @@ typedef struct ir_state {
     ir_val next;            /* in the loop's region or outside of it */
 } ir_state;
 
+/* A loop in the step of another, that runs again what led from the last entry kept of some sequences to the entry for
+ * that step. Its steps have the numbers that they had; its states start at those entries. */
+typedef enum { AGAIN_NOT, AGAIN_ON, AGAIN_BACK } ir_again;      /* back: the entry is counted from the last */
+
 typedef struct ir_loop {
     str name;               /* of the first state */
     uint32_t region;        /* 1 + its own index */
     uint32_t parent;        /* region around it */
     dim limit;              /* steps at most */
     ir_val tol;             /* unit scalar, or none without `until` */
+    ir_again again;         /* then it has neither tolerance nor count: the sequences and the loop around tell */
     ir_val count;           /* f64 unit scalar: so many steps, at most limit (those that another loop took); or none */
     uint32_t nstates;
     ir_state *states;

@@ -344,7 +344,9 @@ static bool read_loop(reader *r)
     for (uint32_t at = parent; at; at = ir_region_parent(r->l, at))
         if (++depth >= IR_MAX_NEST)
             return fail(r, "more than %d loops inside each other", IR_MAX_NEST);
-    ir_loop_begin(r->l, parent, *name ? name : NULL, limit, 1);
+    uint32_t loop = ir_loop_begin(r->l, parent, *name ? name : NULL, limit, 1);
+    if (take(r, "again"))
+        ir_loop_again(r->l, loop, take(r, "back"));
     vec_push(r->mem, &r->states, (states){0});
     return true;
 }
@@ -367,7 +369,12 @@ static bool read_shape(reader *r, ir_node *n)
 
 static bool read_slots(reader *r, ir_node *n)
 {
-    return !take(r, "by") || (need(r, "step") && need(r, "(") && read_dim(r, &n->slots) && need(r, ")"));
+    if (!take(r, "by"))
+        return true;
+    if (!need(r, "step") || !need(r, "(") || !read_dim(r, &n->slots) || !need(r, ")"))
+        return false;
+    n->apart = take(r, "apart");
+    return true;
 }
 
 static bool read_type(reader *r, ir_node *n)

@@ -38,7 +38,7 @@ void ir_print_type(const ir_layer *l, ir_val v, buf *out)
     if (dim_ok(n->slots)) {
         buf_puts(out, " by step(");
         dim_print(l->dims, n->slots, out);
-        buf_putc(out, ')');
+        buf_puts(out, n->apart ? ") apart" : ")");
     }
 }
 
@@ -192,7 +192,7 @@ void ir_print(const ir_layer *l, buf *out)
     for (uint32_t i = 0; i < l->n_loops; i++) {
         buf_printf(out, "loop %u \"%s\" in %u for ", l->loops[i].region, l->loops[i].name ? l->loops[i].name : "", l->loops[i].parent);
         dim_print(l->dims, l->loops[i].limit, out);
-        buf_putc(out, '\n');
+        buf_puts(out, l->loops[i].again == AGAIN_ON ? " again\n" : l->loops[i].again == AGAIN_BACK ? " again back\n" : "\n");
     }
     for (uint32_t v = 1; v < l->n_nodes; v++) {
         ir_print_value(l, (ir_val){v}, out);

@@ -121,6 +121,8 @@ static bool check_common(checker *c)
         return fail(c, "only an index may be none");
     if (dim_ok(n->slots) ? n->op != OP_RECORD && n->op != OP_INPUT : n->op == OP_RECORD)
         return fail(c, "a record is a sequence, an input may be one, and nothing else");
+    if (n->apart && !dim_ok(n->slots))
+        return fail(c, "of a sequence alone are every few entries kept");
     for (uint32_t k = 0; k < n->nargs; k++)
         if (dim_ok(arg(c, k)->slots) != (n->op == OP_RECALL))
             return fail(c, "operand %u is a sequence, or should be one", k);
@@ -500,6 +502,8 @@ static bool check_loop_value(checker *c)
             return true;
         if (!same_dim(c, n->slots, p->limit))
             return fail(c, "has as many entries as its loop has steps at most");
+        if (n->apart && (a->op != OP_STATE || a->u.loop.loop != n->u.loop.loop))
+            return fail(c, "every few entries are kept of states of its loop alone");
         return check_loop_complete(c, p);
     }
     if (op == OP_STEPS)
@@ -576,12 +580,31 @@ static bool check_loops_nest(checker *c)
     return true;
 }
 
+/* A loop that runs again starts from what the loop around it recalls, and goes by its steps. */
+static bool check_again(checker *c, uint32_t loop)
+{
+    const ir_layer *l = c->l;
+    const ir_loop *p = &l->loops[loop];
+    if (!p->parent || ir_is(p->tol) || ir_is(p->count) || !same_dim(c, p->limit, l->loops[p->parent - 1].limit))
+        return fail(c, "loop %u: runs again, but has steps of its own", loop);
+    for (uint32_t k = 0; k < p->nstates; k++) {
+        const ir_val init = p->states[k].init;
+        const ir_node *n = known_value(c, init) ? ir_at(l, init) : NULL;
+        if (!n || n->op != OP_RECALL || n->u.loop.loop != p->parent - 1 || n->u.loop.state != (p->again == AGAIN_BACK) ||
+            !ir_at(l, n->args[0])->apart)
+            return fail(c, "loop %u, state %u: does not start at an entry that was kept", loop, k);
+    }
+    return true;
+}
+
 /* After the values: they are known to be sound. */
 static bool check_loops(checker *c)
 {
     const ir_layer *l = c->l;
     for (uint32_t i = 0; i < l->n_loops; i++) {
         const ir_loop *p = &l->loops[i];
+        if (p->again && !check_again(c, i))
+            return false;
         for (uint32_t k = 0; k < p->nstates; k++) {
             const ir_state *s = &p->states[k];
             if (!ir_is(s->next))

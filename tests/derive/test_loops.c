@@ -1,5 +1,6 @@
 /* Derivatives of loops, first and second order, against differences: states of all kinds, values from outside, inner loops,
  * `until`; what is recorded and what is not. */
+#include "compiler/passes/segment.h"
 #include "tests/derive/gradient.h"
 
 #include <math.h>
@@ -50,6 +51,13 @@ static uint32_t records_in(const ir_layer *l)
     return n;
 }
 
+static const char *text_of(const ir_layer *l, arena *mem)
+{
+    buf b = buf_make(mem);
+    ir_print(l, &b);
+    return buf_text(&b);
+}
+
 /* What is left when all that nothing reads is dropped gives the same. Returns the number of records. */
 static uint32_t close(bench *t)
 {
@@ -64,6 +72,21 @@ static uint32_t close(bench *t)
         if (fixture_run(f))
             for (uint32_t i = 0; i < n; i++)
                 CHECK_NEAR(fixture_out(f, i), was[i], f->result.outputs[i].n, 1e-12);
+        ir_layer *parts = segment_loops(t->l, f->mem, 1);
+        for (f->call.apart = 0; f->call.apart < 5; f->call.apart++) {
+            f->l = parts;
+            if (fixture_run(f))
+                for (uint32_t i = 0; i < n; i++)
+                    CHECK_NEAR(fixture_out(f, i), was[i], f->result.outputs[i].n, 1e-12);
+            f->l = ir_compact(parts, f->mem);
+        }
+        bool again = false;
+        for (uint32_t i = 0; i < parts->n_loops; i++)
+            again = again || parts->loops[i].again;
+        CHECK(again == (records > 0));
+        const char *error = NULL, *text = text_of(parts, f->mem);
+        ir_layer *read = ir_parse(f->mem, f->dims, f->names, text, &error);
+        CHECK(read && !strcmp(text_of(read, f->mem), text));
         f->l = t->l;
     }
     fixture_close(f);
