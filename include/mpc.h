@@ -47,7 +47,8 @@ MP_API mp_status mpc_compile_text(mp_context *ctx, const char *name, const char 
 /* What a stage made. */
 typedef enum mpc_emit_kind {
     MPC_EMIT_TOKENS = 0, MPC_EMIT_AST = 1, MPC_EMIT_IR = 2, MPC_EMIT_PLAN = 3, MPC_EMIT_LLVM = 4, MPC_EMIT_ASM = 5,
-    MPC_EMIT_OBJ = 6, MPC_EMIT_SO = 7, MPC_EMIT_HEADER = 8, MPC_EMIT_DOT = 9, MPC_EMIT_EXPLAIN = 10
+    MPC_EMIT_OBJ = 6, MPC_EMIT_SO = 7, MPC_EMIT_HEADER = 8, MPC_EMIT_DOT = 9, MPC_EMIT_EXPLAIN = 10,
+    MPC_EMIT_CUDA = 11, MPC_EMIT_PTX = 12, MPC_EMIT_CUBIN = 13      /* the last two by NVRTC, for the first arch given, sm_80 */
 } mpc_emit_kind;
 
 /* Compiles as far as that takes and returns the bytes (text ends with a NUL that size does not count); freed with

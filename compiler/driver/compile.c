@@ -475,6 +475,20 @@ compile_result compile_object(compilation *c, const cpu_backend *backend, module
     return r != COMPILE_OK ? r : guarded(c, do_object, &(object_out){backend, form, out});
 }
 
+typedef struct writer { void (*write)(compilation *, buf *); buf *out; } writer;
+
+static compile_result do_write(compilation *c, void *ud)
+{
+    const writer *w = ud;
+    w->write(c, w->out);
+    return COMPILE_OK;
+}
+
+compile_result compile_with(compilation *c, void (*write)(compilation *, buf *), buf *out)
+{
+    return guarded(c, do_write, &(writer){write, out});
+}
+
 void compile_messages(compilation *c, buf *out)
 {
     diag_print_options o = {.color = c->opt.color, .warnings = c->opt.warnings, .warnings_are_errors = c->opt.warnings_are_errors};

@@ -82,6 +82,8 @@ compile_result compile_plan(compilation *c);
 /* c->description without code: names, shapes, conditions on dims. Runs no passes. */
 compile_result compile_describe(compilation *c);
 /* The bytes are the caller's: `backend->free_bytes`. */
+/* Has `write` put what it makes of the compilation into `out`, with memory that runs out turned into a value. */
+compile_result compile_with(compilation *c, void (*write)(compilation *, buf *), buf *out);
 compile_result compile_object(compilation *c, const cpu_backend *backend, module_form form, object_bytes *out);
 
 /* All diagnostics and the reason of a failure, as text for people. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "codegen/cuda/nvrtc.h"
+#include "codegen/cuda/print.h"
 #include "compiler/driver/dot.h"
 #include "compiler/driver/explain.h"
 #include "compiler/driver/header.h"
@@ -14,6 +16,7 @@
 static const struct { const char *name; mpc_emit_kind kind; } kinds[] = {
     {"tokens", MPC_EMIT_TOKENS}, {"ast", MPC_EMIT_AST}, {"ir", MPC_EMIT_IR}, {"plan", MPC_EMIT_PLAN}, {"llvm", MPC_EMIT_LLVM},
     {"asm", MPC_EMIT_ASM}, {"obj", MPC_EMIT_OBJ}, {"so", MPC_EMIT_SO}, {"header", MPC_EMIT_HEADER}, {"dot", MPC_EMIT_DOT},
+    {"cuda", MPC_EMIT_CUDA}, {"ptx", MPC_EMIT_PTX}, {"cubin", MPC_EMIT_CUBIN},
 };
 
 bool emit_kind_of(const char *text, mpc_emit_kind *kind, const char **stage)
@@ -79,6 +82,43 @@ static compile_result emit_code(compilation *c, module_form form, buf *out)
     return r;
 }
 
+static void print_cuda(compilation *c, buf *out)
+{
+    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        plans[i] = c->layers[i].plan;
+    cuda_print(c->mem, plans, c->n_layers, &(cuda_options){.sources = c->sources}, out, NULL, NULL);
+}
+
+/* NVRTC has no arena: memory that runs out while the text is printed leaves nothing open. */
+static compile_result emit_cuda(compilation *c, const char *name, mpc_emit_kind kind, buf *out)
+{
+    compile_result r = compile_plan(c);
+    if (r != COMPILE_OK || kind == MPC_EMIT_CUDA)
+        return r == COMPILE_OK ? compile_with(c, print_cuda, out) : r;
+    buf text = buf_make(NULL), log = buf_make(NULL);
+    char err[300];
+    nvrtc room;
+    const nvrtc *n = nvrtc_open(&room, err, sizeof err);
+    nvrtc_options o = {.arch = c->opt.n_arch ? c->opt.arch[0] : "sm_80", .ptx = kind == MPC_EMIT_PTX};
+    if (!nvrtc_is_arch(o.arch)) {
+        c->why = arena_printf(c->mem, "'%s' is no architecture of a GPU: sm_80, sm_90, compute_90 are", o.arch);
+        r = COMPILE_FAILED;
+    } else if (!n) {
+        c->why = arena_strdup(c->mem, err);
+        r = COMPILE_FAILED;
+    } else {
+        r = compile_with(c, print_cuda, &text);
+    }
+    if (r == COMPILE_OK && !nvrtc_build(n, buf_text(&text), name, &o, out, &log)) {
+        c->why = arena_printf(c->mem, "internal error: the CUDA source does not compile:\n%s", buf_text(&log));
+        r = COMPILE_FAILED;
+    }
+    buf_free(&text);
+    buf_free(&log);
+    return r;
+}
+
 static compile_result each_layer(compilation *c, void (*write)(const compiled_layer *l, buf *out), buf *out)
 {
     for (uint32_t i = 0; i < c->n_layers; i++) {
@@ -122,6 +162,7 @@ compile_result emit_text(compilation *c, const char *name, const char *text, siz
     case MPC_EMIT_LLVM: return emit_code(c, MODULE_LLVM, out);
     case MPC_EMIT_ASM: return emit_code(c, MODULE_ASM, out);
     case MPC_EMIT_OBJ: return emit_code(c, MODULE_OBJECT, out);
+    case MPC_EMIT_CUDA: case MPC_EMIT_PTX: case MPC_EMIT_CUBIN: return emit_cuda(c, name, kind, out);
     case MPC_EMIT_TOKENS: case MPC_EMIT_AST: case MPC_EMIT_SO: break;
     }
     c->why = "a shared library is a file, not a text";

@@ -156,7 +156,7 @@ mp_status mpc_emit(mp_context *ctx, const char *name, const char *text, const mp
         st = read_options(ctx, options, &o);
     if (st)
         return st;
-    if (kind == MPC_EMIT_SO || (unsigned)kind > MPC_EMIT_EXPLAIN)
+    if (kind == MPC_EMIT_SO || (unsigned)kind > MPC_EMIT_CUBIN)
         return fail(ctx, MP_USAGE, "mpc_emit: there is no such kind of result; mpc_compile_library writes libraries");
     buf known = buf_make(NULL);
     bool unknown = stage && !emit_stage_exists(stage, &known);

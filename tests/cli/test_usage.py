@@ -63,8 +63,17 @@ class Usage(Case):
         self.write("a.mp", GCN)
         self.assertIn("CUDA", self.mpc("a.mp", "--target", "cuda", status=3)[1])
         self.assertIn("CUDA", self.mpc("run", "a.mp", "--target", "cuda", "--graph", "karate", status=3)[1])
-        for kind in ("cuda", "ptx", "cubin"):
-            self.assertIn("CUDA", self.mpc("a.mp", "--emit", kind, status=3)[1])
+
+    def test_cuda_kernels_are_printed_without_cuda(self):
+        self.write("a.mp", GCN)
+        self.assertIn("GCN", self.mpc("a.mp", "--emit", "cuda", "-o", "-")[0])
+        self.assertIn("architecture", self.mpc("a.mp", "--emit", "cubin", "--arch", "znver4", status=3)[1])
+
+    def test_nvrtc_may_be_missing(self):
+        self.write("a.mp", GCN)
+        self.env["MPC_NVRTC"] = "/nowhere.so"
+        for kind in ("ptx", "cubin"):
+            self.assertIn("NVRTC", self.mpc("a.mp", "--emit", kind, "-o", "-", status=3)[1])
 
 
 main()

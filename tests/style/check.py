@@ -26,7 +26,8 @@ STAGES = {
     "compiler/train": ["compiler/support", "compiler/ir", "compiler/derive", "compiler/passes"],
     "compiler/plan": ["compiler/support", "compiler/ir", "runtime"],       # the description that a module carries
     "codegen/cpu": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
-    "compiler/driver": ["include", "runtime", "codegen/cpu"] + [
+    "codegen/cuda": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
+    "compiler/driver": ["include", "runtime", "codegen/cpu", "codegen/cuda"] + [
         "compiler/" + stage for stage in "support lexer parser sema ir derive lower passes train plan".split()],
 }
 SOURCES = (".c", ".h", ".re", ".y", ".def", ".py", ".sh")

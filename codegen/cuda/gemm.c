@@ -1,0 +1,58 @@
+/* Dense products on the rows of a tile or the members of a block, by all threads of the block. See cuda_gen.h. */
+#include "codegen/cuda/cuda_gen.h"
+
+static const char *offset(cgen *g, kx x) { return kx_is(x) ? cg_eval(g, x) : "0"; }
+
+void cg_gemm(cgen *g, const kgemm *m)
+{
+    bool in_block = g->in_blocks;
+    const char *first = in_block ? "block0" : "tile0", *s = cg_suffix(m->type), *type = cg_memory(m->type);
+    const char *rows = in_block ? "(int)(block1 - block0)" : "(int)(tile1 - tile0)";
+    const char *a, *a_row, *c = arena_printf(g->mem, "r%u + %s", m->c, offset(g, m->c_offset));
+    if (m->a_is_buffer) {
+        a_row = cg_dim(g, g->p->buffers[m->a].elems);
+        a = arena_printf(g->mem, "%s + %s * %s + %s", cg_buffer(g, m->a), first, a_row, offset(g, m->a_offset));
+    } else {
+        a_row = cg_dim(g, g->k->locals[m->a].elems);
+        a = arena_printf(g->mem, "r%u + %s", m->a, offset(g, m->a_offset));
+    }
+    const char *b = arena_printf(g->mem, "%s + %s", cg_buffer(g, m->b), offset(g, m->b_offset));
+    cg_open(g, false, "%s", "");
+    const char *groups = "NULL", *list = "NULL";
+    if (kx_is(m->group)) {
+        /* every row's group first, by one thread a row */
+        cg_open(g, false, "for (mp_i64 at = threadIdx.x; at < %s; at += %d)", rows, g->threads);
+        binding old_row = g->row, old_member = g->member;
+        const char *row = "tile0 + at";
+        if (in_block) {
+            cg_text_at(g, g->depth, "const mp_i64 member = block0 + at;\n");
+            cg_bind(g, &g->member, "member", false);
+            row = g->piece ? "tile0" : "mp_row_of(L.ptr, block_row, block_last, member)";
+        }
+        cg_text_at(g, g->depth, "const mp_i64 row = %s;\n", row);
+        cg_bind(g, &g->row, "row", false);
+        cg_changed(g);
+        const char *number = cg_eval(g, m->group);
+        cg_text(g, "group_of[at] = %s;\n", number);
+        cg_unbind(g, &g->row, old_row);
+        cg_unbind(g, &g->member, old_member);
+        cg_close(g);
+        cg_text(g, "mp_barrier();\n");
+        groups = "group_of";
+        list = cg_dim(g, m->b_group);
+    }
+    bool many = !kdim_is(m->batch, 1);
+    if (many)
+        cg_open(g, false, "for (mp_i64 batch = 0; batch < %s; batch++)", cg_dim(g, m->batch));
+    const char *by = many ? "batch" : "0";
+    cg_text(g, "const mp_gemm m = {%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s};\n", rows, cg_dim(g, m->m), cg_dim(g, m->n),
+            cg_dim(g, m->k), a_row, cg_dim(g, m->a_m), cg_dim(g, m->a_k), cg_dim(g, m->b_k), cg_dim(g, m->b_n),
+            cg_dim(g, g->k->locals[m->c].elems), cg_dim(g, m->c_m), cg_dim(g, m->c_n), m->accumulate ? "1" : "0");
+    cg_text(g, "mp_gemm_%s(&m, (const %s *)(%s) + %s * %s, (const %s *)(%s) + %s * %s, (%s *)(%s) + %s * %s, %s, %s);\n", s, type, a, by,
+            cg_dim(g, m->a_batch), type, b, by, cg_dim(g, m->b_batch), type, c, by, cg_dim(g, m->c_batch), groups,
+            kx_is(m->group) ? list : "0");
+    if (many)
+        cg_close(g);
+    cg_close(g);
+    cg_changed(g);
+}

@@ -1,0 +1,7 @@
+/* The text in front of all kernels: runtime/device_abi.h and prelude.cuh, taken in when the compiler is built. */
+#ifndef MPC_CODEGEN_CUDA_PRELUDE_H
+#define MPC_CODEGEN_CUDA_PRELUDE_H
+
+const char *cuda_prelude(void);
+
+#endif
