@@ -178,6 +178,8 @@ static void want_operands(body *b, ir_val v, at a)
         return;
     case OP_ROWS: case OP_UNROWS:
         return;
+    case OP_AGG_SUM:            /* a pad */
+        return;
     case OP_UNSPREAD:
         if (a == AT_MEMBER && b->kp->fiber.kind == FIBER_PAIR_BASE)
             want(b, v, n->args[0], AT_PRE);

@@ -27,7 +27,7 @@ void plan_fail(planner *pl, const char *fmt, ...)
 static bool structural(const ir_layer *l, ir_val m)
 {
     switch ((ir_op)ir_at(l, m)->op) {
-    case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_GRAPH: return true;
+    case OP_MAP_SRC: case OP_MAP_DST: case OP_MAP_SRC_DST: case OP_MAP_GRAPH: case OP_MAP_PREFIX: case OP_MAP_SUFFIX: return true;
     case OP_MAP_UNIT: {
         ir_dom_kind k = l->domains[ir_at(l, m)->dom.i].kind;
         return k == DOM_NODES || k == DOM_EDGES || k == DOM_GRAPHS;
@@ -36,9 +36,17 @@ static bool structural(const ir_layer *l, ir_val m)
     }
 }
 
+bool is_pad(const planner *pl, ir_val v)
+{
+    const ir_node *n = at_of(pl, v);
+    return n->op == OP_AGG_SUM && at_of(pl, n->args[1])->op == OP_MAP_PREFIX;
+}
+
 bool is_agg(const planner *pl, ir_val v)
 {
     const ir_node *n = at_of(pl, v);
+    if (is_pad(pl, v))
+        return false;
     return ir_ops[n->op].cls == CLS_AGG || n->op == OP_SPREAD || (n->op == OP_COUNT && !structural(pl->l, n->args[0]));
 }
 

@@ -89,6 +89,7 @@ static inline const ir_node *at_of(const planner *pl, ir_val v) { return &pl->l-
 void plan_fail(planner *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* legal.c */
+bool is_pad(const planner *pl, ir_val v);                       /* agg_sum along map_prefix: row i of a shorter value, 0 past its end */
 bool is_agg(const planner *pl, ir_val v);                       /* needs a walk: an aggregate, a spread, a count that the graph cannot tell */
 void legalise(planner *pl);                                     /* forms that no kernel has, rewritten */
 void make_changes(planner *pl);                                 /* the change of loops with `until` */

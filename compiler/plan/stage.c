@@ -25,6 +25,8 @@ static bool is_leaf(const planner *pl, ir_val v)
 bool heavy(const planner *pl, ir_val v)
 {
     const ir_node *n = at_of(pl, v);
+    if (is_pad(pl, v))
+        return false;
     switch (ir_ops[n->op].cls) {
     case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: case CLS_GROUP: return true;
     case CLS_SHAPE: return n->op == OP_SPREAD || n->op == OP_ONEHOT_ADD || n->op == OP_CONCAT;
@@ -77,7 +79,13 @@ static void inline_visit(planner *pl, ir_val v, bool scalar_root, inline_cost *c
         break;
     case CLS_GATHER:
         break;
-    case CLS_LEAF: case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: case CLS_GROUP: case CLS_MAP: case CLS_LOOP:
+    case CLS_AGG:
+        if (is_pad(pl, v))
+            c->ops++;
+        else
+            c->no = true;
+        break;
+    case CLS_LEAF: case CLS_REDUCE: case CLS_CONTRACT: case CLS_GROUP: case CLS_MAP: case CLS_LOOP:
         c->no = true;
         break;
     }
@@ -419,7 +427,7 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
         }
         return;
     }
-    if (n->op == OP_ROWS || n->op == OP_UNROWS) {
+    if (n->op == OP_ROWS || n->op == OP_UNROWS || is_pad(pl, x)) {
         elsewhere(v, n->args[0]);
         return;
     }

@@ -118,6 +118,14 @@ static spot operand_place(body *b, ir_val arg, spot w)
     return w;
 }
 
+/* Is a source row one of the destinations, too? */
+static kx is_destination(body *b, kx row)
+{
+    kplan *p = b->p;
+    kx rows = kx_load(p, buffer_of(b->pl, BUF_GRAPH, GRAPH_TOTALS), kx_int(p, 0), kx_int(p, 0), false);         /* n_dst */
+    return kx_map(p, OP_LT, KT_BOOL, kx_from_int(p, KT_F64, row), rows, (kx){0});
+}
+
 typedef kx value_fn(body *b, ir_val v, spot w, const kx *idx);
 
 /* What is common to reals and indices: views. *done tells whether it was one. */
@@ -212,10 +220,17 @@ static kx view_value(body *b, ir_val v, spot w, const kx *idx, value_fn *f, bool
             return f(b, n->args[0], (spot){AT_OTHER, cod, r}, idx);
         return if_some(b, r, f(b, n->args[0], (spot){AT_OTHER, cod, index_or_0(b, r)}, idx));
     }
-    default:
-        *done = false;
-        return (kx){0};
+    case OP_AGG_SUM: {
+        if (!is_pad(pl, v))
+            break;
+        kx r = kx_isel(p, is_destination(b, w.row), w.row, kx_int(p, -1));
+        return if_some(b, r, f(b, n->args[0], (spot){AT_OTHER, at_of(pl, n->args[0])->dom, index_or_0(b, r)}, idx));
     }
+    default:
+        break;
+    }
+    *done = false;
+    return (kx){0};
 }
 
 /* Where the rows of an edge array of the caller's stand. An input may have been put in walk order by the runtime. */
@@ -294,6 +309,8 @@ static kx count_value(body *b, ir_val v, spot w)
         uint32_t id = buffer_of(pl, BUF_GRAPH, ptr);
         return kx_from_int(p, t, kx_isub(p, kx_iload(p, id, kx_iadd(p, w.row, kx_int(p, 1))), kx_iload(p, id, w.row)));
     }
+    case OP_MAP_PREFIX: return kx_select(p, is_destination(b, w.row), kx_num(p, t, 1), kx_num(p, t, 0));
+    case OP_MAP_SUFFIX: return kx_num(p, t, 1);
     case OP_MAP_GRAPH:
         return kx_cast(p, t, kx_load(p, buffer_of(pl, BUF_GRAPH, from == DOM_EDGES ? GRAPH_NUM_EDGES : GRAPH_NUM_NODES), w.row,
                                      kx_int(p, 0), false));
