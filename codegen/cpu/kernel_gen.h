@@ -53,7 +53,19 @@ typedef struct kstorage {       /* of a local */
     int64_t elems;              /* frame: known number of elements; behind them is room for a vector */
     LLVMValueRef base;
     LLVMValueRef shadow;        /* the current copy, while a walk keeps it in the frame */
+    bool strip;                 /* the shadow holds the strip alone */
 } kstorage;
+
+/* A walk over one strip of an axis that is too long, or not known, to keep whole in registers: kernel_strip.c. */
+enum { KG_STRIP = 8 };
+typedef struct kstrip {
+    kdim extent;                /* of the axis */
+    int width, count;           /* lanes of a vector, vectors */
+    LLVMValueRef base;          /* the first element */
+    LLVMValueRef mask[KG_STRIP];        /* NULL: all lanes count */
+    int depth;                  /* of the scope that binds the base */
+    uint32_t point;             /* number of the first vector */
+} kstrip;
 
 typedef struct kgen {
     emitter *e;
@@ -82,6 +94,7 @@ typedef struct kgen {
     LLVMValueRef tile_start, tile_rows;
     LLVMValueRef block_start, block_end, block_row, block_last; /* the block's members, first and last row */
     LLVMValueRef other;                         /* state of the piece that is merged in */
+    const kstrip *strip;                        /* the walk that is being written; NULL: whole rows */
     kstorage *locals;
     LLVMValueRef *acc_offset;                   /* by local: bytes in a state */
 
@@ -165,6 +178,10 @@ LLVMValueRef kg_extent(kgen *g, kdim d);
 
 /* kernel_walk.c */
 void kg_walk(kgen *g, const knode *n);
+/* Init, members or merging, for all of the row or the strip; whoever calls goes on to the next hub. */
+void kg_walk_once(kgen *g, const knode *n);
+/* kernel_strip.c */
+bool kg_walk_strips(kgen *g, const knode *n);                   /* false: nothing to cut */
 void kg_blocks(kgen *g, const knode *n);
 /* Of the block; `pre` names rows to prefetch, or NULL. */
 void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(kgen *, void *), void *ud,

@@ -29,6 +29,8 @@ typedef struct nest {
     axis at[MOST_LOOPS];        /* axes of extent 1 are left out */
     int n;
     int width;                  /* lanes of a whole vector */
+    bool doubled;               /* which is two of the machine's */
+    int most;                   /* vectors that are written one after the other */
     bool sums;                  /* there are reduced axes */
     bool by_lane;               /* the vector axis is a reduced one */
     LLVMValueRef temp[MOST_STATEMENTS * KG_UNROLL];     /* running sums: by point, by statement */
@@ -138,6 +140,35 @@ static int width_of(kgen *g, const nest *n)
     return cpu_target_lanes(g->e->target, wide || !real ? 8 : 4);
 }
 
+/* Is there a function below x that takes a chain of many operations? */
+static bool costly(const kgen *g, kx x, uint8_t *seen)
+{
+    enum { CHAIN = 12 };
+    if (!kx_is(x) || seen[x.i] || !(g->has[x.i] & HAS_VAR))
+        return false;
+    seen[x.i] = 1;
+    const kexpr *e = &g->p->exprs[x.i];
+    return (e->op == KX_MAP && ir_ops[e->map].cost >= CHAIN) || costly(g, e->a, seen) || costly(g, e->b, seen)
+           || costly(g, e->c, seen);
+}
+
+/* Such chains are bound by their latency: two vectors side by side, as one of twice the lanes, fill the units
+ * and share the constants. The code is long, so fewer of them are written one after the other. */
+static void widen_costly(kgen *g, nest *n)
+{
+    enum { COSTLY_UNROLL = 4 };
+    arena_mark m = arena_get_mark(g->mem);
+    uint8_t *seen = NEW_N(g->mem, uint8_t, g->p->n_exprs);
+    bool any = costly(g, n->cond, seen);
+    for (uint32_t i = 0; i < n->n_body; i++)
+        any |= costly(g, n->body[i]->value, seen);
+    arena_release(g->mem, m);
+    n->most = any ? COSTLY_UNROLL : KG_UNROLL;
+    n->doubled = any && n->width > 1 && 2 * n->width <= KG_LANES;
+    if (n->doubled)
+        n->width *= 2;
+}
+
 static bool through_index(const kgen *g, const nest *n, uint32_t var)
 {
     for (uint32_t i = 0; i < n->n_body; i++)
@@ -177,7 +208,7 @@ static void choose(kgen *g, nest *n)
     /* known sizes: the axes inside of it and around it join, as long as the points stay few */
     if (!n->at[best].extent.is_const)
         return;
-    int64_t total = n->at[best].extent.value, most = (int64_t)KG_UNROLL * n->width;
+    int64_t total = n->at[best].extent.value, most = (int64_t)n->most * n->width;
     for (int pass = 0; pass < 2; pass++)
         for (int i = pass ? best - 1 : best + 1; pass ? i >= 0 : i < n->n; i += pass ? -1 : 1) {
             axis *a = &n->at[i];
@@ -455,30 +486,42 @@ static void one_vector(kgen *g, nest *n, const axis *a, LLVMValueRef from, int64
     vector_end(g, old);
 }
 
-/* A loop of vectors over one axis, and the rest: masked where the machine has masks or the rest is known. */
+/* A loop of vectors over one axis, and the rest: masked where the machine has masks or the rest is known.
+ * Where a vector stands for two of the machine's, a rest of one of them is not made into two. */
 static void vector_loop(kgen *g, nest *n, const axis *a, void (*each)(kgen *, nest *))
 {
     LLVMValueRef extent = kg_extent(g, a->extent), zero = emit_i64(g->e, 0), whole;
     int64_t known = a->extent.is_const ? a->extent.value : -1;
+    int width = n->width;
     if (known >= 0)
-        whole = emit_i64(g->e, known / n->width * n->width);
+        whole = emit_i64(g->e, known / width * width);
     else
-        whole = emit_and(g->e, extent, emit_i64(g->e, -(int64_t)n->width));
-    if (known < 0 || known >= n->width) {
-        emit_loop l = emit_for_begin(g->e, zero, whole, n->width);
-        one_vector(g, n, a, l.i, n->width, n->width, NULL, each, false);
+        whole = emit_and(g->e, extent, emit_i64(g->e, -(int64_t)width));
+    if (known < 0 || known >= width) {
+        emit_loop l = emit_for_begin(g->e, zero, whole, width);
+        one_vector(g, n, a, l.i, width, width, NULL, each, false);
         emit_for_end(g->e, &l);
     }
     if (known >= 0) {
-        int64_t left = known % n->width;
+        int64_t left = known % width;
         if (left)
-            one_vector(g, n, a, whole, n->width, power_at_least(left), emit_i64(g->e, left), each, false);
-    } else if (n->width > 1 && g->e->target->has_mask) {
+            one_vector(g, n, a, whole, width, power_at_least(left), emit_i64(g->e, left), each, false);
+        return;
+    }
+    if (n->doubled) {
+        width /= 2;
+        LLVMValueRef more = emit_and(g->e, extent, emit_i64(g->e, -(int64_t)width));
+        emit_if c = emit_if_begin(g->e, emit_cmp(g->e, CMP_LT, whole, more));
+        one_vector(g, n, a, whole, width, width, NULL, each, false);
+        emit_if_end(g->e, &c);
+        whole = more;
+    }
+    if (width > 1 && g->e->target->has_mask) {
         LLVMValueRef left = emit_sub(g->e, extent, whole);
         emit_if c = emit_if_begin(g->e, emit_cmp(g->e, CMP_GT, left, zero));
-        one_vector(g, n, a, whole, n->width, n->width, left, each, false);
+        one_vector(g, n, a, whole, width, width, left, each, false);
         emit_if_end(g->e, &c);
-    } else if (n->width > 1) {
+    } else if (width > 1) {
         emit_loop l = emit_for_begin(g->e, whole, extent, 1);
         one_vector(g, n, a, l.i, 1, 1, NULL, each, false);
         emit_for_end(g->e, &l);
@@ -577,7 +620,7 @@ static void sums_of_vector(kgen *g, nest *n)            /* one vector of a loop 
 static void lanes_inside(kgen *g, nest *n)
 {
     int64_t total = vector_total(n);
-    if (total >= 0 && total <= (int64_t)KG_UNROLL * n->width) {
+    if (total >= 0 && total <= (int64_t)n->most * n->width) {
         int all = (int)((total + n->width - 1) / n->width);
         for (int c = 0; c < all; c++) {
             uint32_t base = g->points + 1 - (uint32_t)c;
@@ -687,7 +730,7 @@ static void inside_outer(kgen *g, nest *n)
 {
     const axis *a = vector_axis(n);
     int64_t total = vector_total(n);
-    bool known = total >= 0 && total <= (int64_t)KG_UNROLL * n->width;
+    bool known = total >= 0 && total <= (int64_t)n->most * n->width;
     if (n->by_lane) {
         sums_by_lane(g, n);
     } else if (!a || known) {
@@ -720,8 +763,28 @@ static bool nest_open(kgen *g, nest *n, const knode *k)
         n->sums |= l->reduce;
     }
     n->width = width_of(g, n);
+    widen_costly(g, n);
     choose(g, n);
     return !empty;
+}
+
+/* The vectors of the strip; they keep their numbers, so that nests of one strip share what they load. */
+static void strip_points(kgen *g, nest *n)
+{
+    const kstrip *s = g->strip;
+    for (int c = 0; c < s->count; c++) {
+        vector_state old = vector_begin(g, s->width, s->width, s->mask[c]);
+        int64_t at[KG_LANES];
+        for (int l = 0; l < s->width; l++)
+            at[l] = (int64_t)c * s->width + l;
+        kbind *var = &g->var[n->at[0].var];
+        kbind saved = kg_bind(g, var, kg_lanes(g, s->base, s->width, at), true);
+        var->depth = s->depth;
+        g->point = s->point + (uint32_t)c;
+        run(g, n, PART_ALL, 0);
+        kg_unbind(g, var, saved);
+        vector_end(g, old);
+    }
 }
 
 void kg_for(kgen *g, const knode *k)
@@ -735,7 +798,9 @@ void kg_for(kgen *g, const knode *k)
         if (!nest_open(g, n, k))
             continue;
         int segments = segment_vectors(n);
-        if (segments)
+        if (g->strip && n->n == 1 && kdim_same(n->at[0].extent, g->strip->extent))
+            strip_points(g, n);
+        else if (segments)
             sums_of_segments(g, n, segments);
         else
             around(g, n, ROLE_OUTER, 0, inside_outer);

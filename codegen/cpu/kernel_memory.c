@@ -247,6 +247,16 @@ static LLVMValueRef load_lanes(kgen *g, access m, kval offset)
     return finish(g, &m, emit_gather(g->e, m.t, m.base, kg_intn(g, offset), mask));
 }
 
+/* In the shadow of a strip elements count from its base. */
+static kval in_shadow(kgen *g, const kstorage *s, kval offset)
+{
+    if (s->strip && offset.v == g->strip->base) {
+        offset.v = NULL;
+        offset.align = 0;
+    }
+    return offset;
+}
+
 /* ---- loads --------------------------------------------------------------------------------------------- */
 
 static LLVMValueRef not_negative(kgen *g, LLVMValueRef old, kval v)
@@ -321,6 +331,7 @@ kval kg_load_local(kgen *g, uint32_t local, kval offset, bool other)
     } else {
         m.base = kg_local_ptr(g, local);
         m.frame = s->frame || s->shadow;
+        offset = in_shadow(g, s, offset);
     }
     LLVMValueRef v = load_lanes(g, m, offset);
     return s->type == EL_I64 ? integer(g, v) : kg_real(v);
@@ -328,7 +339,7 @@ kval kg_load_local(kgen *g, uint32_t local, kval offset, bool other)
 
 /* ---- what statements write ----------------------------------------------------------------------------- */
 
-typedef struct target { access m; kval offset; int64_t elems; } target;
+typedef struct target { access m; kval offset; int64_t elems; bool room; } target;     /* for whole vectors */
 
 static target target_of(kgen *g, const kref *d)
 {
@@ -337,6 +348,9 @@ static target target_of(kgen *g, const kref *d)
         kstorage *s = &g->locals[d->id];
         t.m = (access){.t = s->type, .base = kg_local_ptr(g, d->id), .frame = s->frame || s->shadow};
         t.elems = s->elems;
+        t.offset = in_shadow(g, s, t.offset);
+        if (s->strip)
+            t.room = true;
         return t;
     }
     kval row = kg_eval(g, d->row);
@@ -408,7 +422,7 @@ void kg_dest_store(kgen *g, const kref *d, kval value)
         else
             store_front(g, &t, v);
     } else {
-        emit_store(g->e, t.m.t, v, element(g, &t.m, t.offset, 0), g->tail);
+        emit_store(g->e, t.m.t, v, element(g, &t.m, t.offset, 0), t.room ? NULL : g->tail);
     }
 }
 

@@ -56,7 +56,12 @@ static void prefetch(kgen *g, const knode *n, LLVMValueRef member)
         const struct kprefetch *f = &n->prefetch[i];
         int64_t size = (int64_t)elem_size(kg_elem(g->p->buffers[f->buffer].type));
         LLVMValueRef p = kg_row_ptr(g, f->buffer, f->row_at);
-        if (f->elems.is_const) {
+        if (g->strip && kdim_same(f->elems, g->strip->extent)) {
+            int64_t bytes = (int64_t)g->strip->count * g->strip->width * size;
+            p = emit_ptr(g->e, kg_elem(g->p->buffers[f->buffer].type), p, g->strip->base);
+            for (int64_t at = 0; at < bytes && (!at || !g->strip->mask[0]); at += LINE_BYTES)
+                emit_prefetch(g->e, emit_ptr_bytes(g->e, p, at), false, 3);
+        } else if (f->elems.is_const) {
             for (int64_t at = 0; at / size < f->elems.value && at < PREFETCH_LINES * LINE_BYTES;
                  at += LINE_BYTES)
                 emit_prefetch(g->e, emit_ptr_bytes(g->e, p, at), false, 3);
@@ -97,7 +102,7 @@ static LLVMValueRef read_variable(kgen *g, LLVMValueRef v)
     return LLVMBuildLoad2(g->e->b, g->e->i64_t, v, "");
 }
 
-/* Merges the pieces of the next hub into the accumulators, in order, and goes on to the hub after it. */
+/* Merges the pieces of the next hub into the accumulators, in order. */
 static void merge_pieces(kgen *g, const knode *n)
 {
     LLVMValueRef hub = read_variable(g, g->hub), next = emit_add(g->e, hub, emit_i64(g->e, 1));
@@ -112,6 +117,12 @@ static void merge_pieces(kgen *g, const knode *n)
     g->other = NULL;
     kg_pop(g);
     emit_for_end(g->e, &l);
+}
+
+/* Goes on to the hub after that. */
+static void next_hub(kgen *g)
+{
+    LLVMValueRef next = emit_add(g->e, read_variable(g, g->hub), emit_i64(g->e, 1));
     LLVMBuildStore(g->e->b, next, g->hub);
     LLVMBuildStore(g->e->b, emit_load(g->e, EL_I64, 1, emit_ptr(g->e, EL_I64, g->hub_rows, next), NULL),
                    g->hub_row);
@@ -125,7 +136,12 @@ static void store_state(kgen *g)
     g->done = true;
 }
 
-void kg_walk(kgen *g, const knode *n)
+static LLVMValueRef is_hub(kgen *g, LLVMValueRef row)
+{
+    return emit_cmp(g->e, CMP_EQ, row, read_variable(g, g->hub_row));
+}
+
+void kg_walk_once(kgen *g, const knode *n)
 {
     bool *mine = NEW_N(g->mem, bool, g->k->n_locals + 1);
     for (uint32_t i = 1; i < g->k->n_locals; i++)
@@ -133,14 +149,12 @@ void kg_walk(kgen *g, const knode *n)
             mine[i] = true;
             shadow_open(g, i);
         }
-    g->in_walk = true;
     kg_body(g, n->init, n->n_init);
     if (g->is_piece) {
         walk_members(g, n, g->walk_lo, g->walk_hi);
-        store_state(g);
     } else {
         LLVMValueRef row = kg_int1(g, g->row.value);
-        emit_if c = emit_if_begin(g->e, emit_cmp(g->e, CMP_EQ, row, read_variable(g, g->hub_row)));
+        emit_if c = emit_if_begin(g->e, is_hub(g, row));
         emit_if_weight(g->e, &c, true);
         kg_push(g, false);
         merge_pieces(g, n);
@@ -154,14 +168,25 @@ void kg_walk(kgen *g, const knode *n)
         emit_if_end(g->e, &c);
         kg_changed(g);
     }
-    g->in_walk = false;
     for (uint32_t i = 1; i < g->k->n_locals; i++)
-        if (mine[i]) {
-            if (g->is_piece)
-                g->locals[i].shadow = NULL;
-            else
-                shadow_close(g, i);
-        }
+        if (mine[i])
+            shadow_close(g, i);
+}
+
+void kg_walk(kgen *g, const knode *n)
+{
+    g->in_walk = true;
+    if (!kg_walk_strips(g, n))
+        kg_walk_once(g, n);
+    if (g->is_piece) {
+        store_state(g);
+    } else {
+        emit_if c = emit_if_begin(g->e, is_hub(g, kg_int1(g, g->row.value)));
+        emit_if_weight(g->e, &c, true);
+        next_hub(g);
+        emit_if_end(g->e, &c);
+    }
+    g->in_walk = false;
 }
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
@@ -295,6 +320,7 @@ void kg_blocks(kgen *g, const knode *n)
     kg_push(g, false);
     kbind old = kg_bind(g, &g->row, kg_scalar(stop), false);
     merge_pieces(g, n);
+    next_hub(g);
     kg_unbind(g, &g->row, old);
     kg_pop(g);
     emit_if_end(e, &c);

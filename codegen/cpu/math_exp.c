@@ -65,8 +65,8 @@ val body_tanh(const mx *m, const val *a)
     return emit_copysign(e, r, x);
 }
 
-/* e^-|x|: without overflow one factor serves all of the range, 2^(n + up), and another takes 2^up back, so that
- * results below the normal range round once more there only. */
+/* e^-|x|: without overflow one factor serves all of the range, 2^(n + up), and another takes 2^up back, so
+ * that results below the normal range round once more there only. */
 static val exp_minus_abs(const mx *m, val x)
 {
     emitter *e = m->e;
@@ -82,7 +82,8 @@ val body_sigmoid(const mx *m, const val *a)
 {
     emitter *e = m->e;
     val z = exp_minus_abs(m, a[0]), one = mx_c(m, 1);
-    val left = emit_cmp(e, CMP_LT, mx_to_bits(m, a[0]), mx_int(m, 0));     /* by the sign: -0 and NaN do no harm */
+    /* by the sign alone: -0 and NaN do no harm */
+    val left = emit_cmp(e, CMP_LT, mx_to_bits(m, a[0]), mx_int(m, 0));
     return emit_div(e, emit_select(e, left, z, one), emit_add(e, one, z));
 }
 

@@ -93,7 +93,8 @@ val mx_log1p_between(const mx *m, val z)
     val one = mx_c(m, 1);
     if (!m->wide) {
         val s = emit_div(e, z, emit_add(e, z, mx_c(m, 2))), s2 = emit_mul(e, s, s);
-        return mx_fnma(m, s, mx_fnma(m, s2, mx_poly(m, s2, poly_log_wide32, (int)(sizeof poly_log_wide32 / sizeof *poly_log_wide32)), z), z);
+        val r = mx_poly(m, s2, poly_log_wide32, (int)(sizeof poly_log_wide32 / sizeof *poly_log_wide32));
+        return mx_fnma(m, s, mx_fnma(m, s2, r, z), z);
     }
     mx_split p = mx_split_exponent(m, emit_add(e, z, one));
     val shrink = mx_to_real(m, emit_shl(e, emit_sub(e, mx_int(m, 2 * m->bias), p.exponent), m->mantissa));
