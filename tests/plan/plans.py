@@ -22,6 +22,8 @@ HEAD = """# layer: kernels (rows, and what each row walks); arrays that are stor
 # program, layer, array: why it may be stored by edge (docs/design.md, "Which values are stored")
 STORED = {
     ("examples/layers/label_propagation.mp", "TextClassifier", "similarity"): "two wide rows an edge, read in each step of the loop",
+    **{("examples/layers/potential.mp", "Potential", array): "functions of the distance, read again by the walks of both directions"
+       for array in ("sqrt0", "div", "cos", "sin", "rbf")},
     ("tests/passes/programs/attention_forms.mp", "AttentionForms", "kept"): "a share by edge, read in each step of the loop",
     ("tests/prop/programs/small_products.mp", "Layer0", "broadcast"): "the index that makes pairs",
     ("tests/prop/programs/step_of_edges.mp", "Layer0", "z14"): "a state by edge",
