@@ -2,8 +2,8 @@
 
     plans.py MPC [--bless]
 
-A line of plans.txt is a layer; `--bless` writes the file anew, and the diff is read in review. Besides, no plan of any program
-of the tests may store an array by edge, unless STORED says why.
+A line of plans.txt is a layer; `--bless` writes the file anew, and the diff is read in review. Besides, no plan of any example
+or of any program of the passes' tests may store an array by edge, unless STORED says why.
 """
 import concurrent.futures
 import difflib
@@ -25,9 +25,6 @@ STORED = {
     **{("examples/layers/potential.mp", "Potential", array): "functions of the distance, read again by the walks of both directions"
        for array in ("sqrt0", "div", "cos", "sin", "rbf")},
     ("tests/passes/programs/attention_forms.mp", "AttentionForms", "kept"): "a share by edge, read in each step of the loop",
-    ("tests/prop/programs/small_products.mp", "Layer0", "broadcast"): "the index that makes pairs",
-    ("tests/prop/programs/step_of_edges.mp", "Layer0", "z14"): "a state by edge",
-    ("tests/prop/programs/step_of_edges.mp", "Layer0", "next z14"): "a state by edge",
 }
 
 
@@ -51,7 +48,7 @@ def main():
     mpc = sys.argv[1]
     examples = sorted(glob.glob(os.path.join(ROOT, "examples", "layers", "*.mp")))
     others = sorted(set(glob.glob(os.path.join(ROOT, "examples", "**", "*.mp"), recursive=True)) - set(examples))
-    others += sorted(glob.glob(os.path.join(ROOT, "tests", "*", "programs", "*.mp")))
+    others += sorted(glob.glob(os.path.join(ROOT, "tests", "passes", "programs", "*.mp")))
     lines, wrong = [], []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda f: plans(mpc, f), examples + others)

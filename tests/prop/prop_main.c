@@ -17,6 +17,7 @@
  *     --keep-going      go on after failures (up to 20)
  *     --no-shrink
  *     --tell            say what was left out, and why it differed
+ *     --seconds N       that a program may take (default 60)
  *
  * Workers are processes: one that dies is a finding like any other. What fails is made smaller, and printed with
  * the command that repeats it. Exit status 0; 1 when something differs, or too much was left out.
@@ -34,11 +35,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_JOBS = 64, MAX_FAILURES = 20, SECONDS = 60 };
+enum { MAX_JOBS = 64, MAX_FAILURES = 20 };
 
 typedef struct options {
     uint64_t seed, count;
-    int jobs, require;
+    int jobs, require, seconds;
     unsigned what;
     bool print, keep_going, shrink, tell;
     const char *file;
@@ -96,6 +97,7 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--graph") && more) { if (!given_graph(o, argv[++i])) return false; }
         else if (!strcmp(argv[i], "-D") && more) { if (!given_size(o, argv[++i])) return false; }
         else if (!strcmp(argv[i], "--tell")) o->tell = true;
+        else if (!strcmp(argv[i], "--seconds") && more) o->seconds = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--keep-going")) o->keep_going = true;
         else if (!strcmp(argv[i], "--no-shrink")) o->shrink = false;
         else return false;
@@ -118,7 +120,7 @@ static void work(const options *o, board *b, uint64_t first, uint64_t step)
             memcpy(t.graphs, o->given.graphs, sizeof t.graphs);
             t.n_graphs = o->given.n_graphs;
         }
-        alarm(SECONDS);
+        alarm((unsigned)o->seconds);
         verdict v = trial_run(&t, &c, &out);
         alarm(0);
         b->verdicts[v]++;
@@ -249,7 +251,7 @@ static int run_file(options *o)
 
 int main(int argc, char **argv)
 {
-    options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .self = argv[0]};
+    options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .seconds = 60, .self = argv[0]};
     if (!parse_options(argc - 1, argv + 1, &o)) {
         fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
         return 2;
