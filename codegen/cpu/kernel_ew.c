@@ -48,6 +48,7 @@ static LLVMValueRef apply(kgen *g, const kexpr *e, kval a, kval b, LLVMValueRef 
     case OP_EXP: return emit_math1(em, MATH_EXP, x);
     case OP_EXPM1: return emit_math1(em, MATH_EXPM1, x);
     case OP_LOG: return emit_math1(em, MATH_LOG, x);
+    case OP_LOG1P: return emit_math1(em, MATH_LOG1P, x);
     case OP_SQRT: case OP_SQRT0: return emit_math1(em, MATH_SQRT, x);
     case OP_RSQRT: return emit_math1(em, MATH_RSQRT, x);
     case OP_SIN: return emit_math1(em, MATH_SIN, x);

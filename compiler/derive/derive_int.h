@@ -75,8 +75,8 @@ extern derive_rule *const derive_rules[OP_N];
 
 /* rules_ew.c */
 derive_rule derive_ADD, derive_SUB, derive_MUL, derive_MUL0, derive_DIV, derive_POW, derive_ATAN2, derive_MAX, derive_MIN,
-    derive_NEG, derive_ABS, derive_EXP, derive_EXPM1, derive_LOG, derive_SQRT, derive_SQRT0, derive_RSQRT, derive_SIN, derive_COS,
-    derive_TANH, derive_SIGMOID, derive_SOFTPLUS, derive_ERF, derive_RELU, derive_WHERE, derive_CAST, derive_DROPOUT;
+    derive_NEG, derive_ABS, derive_EXP, derive_EXPM1, derive_LOG, derive_LOG1P, derive_SQRT, derive_SQRT0, derive_RSQRT, derive_SIN,
+    derive_COS, derive_TANH, derive_SIGMOID, derive_SOFTPLUS, derive_ERF, derive_RELU, derive_WHERE, derive_CAST, derive_DROPOUT;
 /* rules_product.c */
 derive_rule derive_RSUM, derive_RMAX, derive_RMIN, derive_EINSUM;
 /* rules_shape.c */

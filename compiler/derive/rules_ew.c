@@ -151,6 +151,15 @@ void derive_LOG(derivation *d, ir_val y, ir_val dy)
         chain(d, y, dy, ir_div(d->l, number(d, y, 1), a), true);
 }
 
+void derive_LOG1P(derivation *d, ir_val y, ir_val dy)
+{
+    ir_val a = derive_arg(d, y, 0), more = ir_add(d->l, number(d, y, 1), a);
+    if (is_not_negative(d, a))
+        derive_add_repeated(d, a, ir_div(d->l, dy, more), y);
+    else
+        chain(d, y, dy, ir_div(d->l, number(d, y, 1), more), true);
+}
+
 void derive_SQRT(derivation *d, ir_val y, ir_val dy)
 {
     chain(d, y, dy, ir_div(d->l, number(d, y, 0.5), y), !is_positive(d, derive_arg(d, y, 0)));

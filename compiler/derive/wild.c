@@ -118,6 +118,7 @@ static unsigned fact(const facts *f, const ir_node *n)
     case OP_EXP: return (is_bounded(f, n) ? 0 : ANY) | NNEG;
     case OP_EXPM1: return (a & NPOS ? a & ANY : ANY) | (a & SIGN);
     case OP_LOG: return (a & POS) == POS ? a & ANY : ANY;
+    case OP_LOG1P: return (a & NNEG ? a & ANY : ANY) | (a & SIGN);
     case OP_SQRT: case OP_SQRT0: return (a & NNEG ? a & ANY : ANY) | NNEG | (a & NZERO);
     case OP_RSQRT: return ((a & POS) == POS ? a & ANY : ANY) | POS;
     case OP_WHERE: {

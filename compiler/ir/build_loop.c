@@ -263,7 +263,7 @@ ir_val ir_remake(ir_layer *l, const ir_node *like, ir_dom dom, const ir_val *arg
     case OP_COUNT: return ir_count(l, type, args[0]);
     case OP_TRAINING: return ir_training(l);
     case OP_ADD: case OP_SUB: case OP_MUL: case OP_MUL0: case OP_DIV: case OP_POW: case OP_ATAN2: case OP_MAX: case OP_MIN:
-    case OP_NEG: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_SQRT: case OP_SQRT0:
+    case OP_NEG: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P: case OP_SQRT: case OP_SQRT0:
     case OP_RSQRT: case OP_SIN: case OP_COS: case OP_TANH: case OP_SIGMOID: case OP_SOFTPLUS: case OP_ERF: case OP_RELU:
     case OP_LT: case OP_LE: case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_NOT: case OP_WHERE: case OP_HAS:
     case OP_STOP:

@@ -55,6 +55,7 @@ double ir_scalar(ir_op op, const double *x)
     case OP_EXP: return exp(x[0]);
     case OP_EXPM1: return expm1(x[0]);
     case OP_LOG: return log(x[0]);
+    case OP_LOG1P: return log1p(x[0]);
     case OP_SQRT:
     case OP_SQRT0: return sqrt(x[0]);
     case OP_RSQRT: return 1 / sqrt(x[0]);

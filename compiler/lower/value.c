@@ -83,6 +83,7 @@ ir_val lower_ew(lowering *L, const sem_expr *e, const ir_val *given, ir_type t)
     case SEM_FN_where: return ir_where(l, x, a[1], a[2]);
     case SEM_FN_exp: return ir_exp(l, x);
     case SEM_FN_log: return ir_log(l, x);
+    case SEM_FN_log1p: return ir_ew1(l, OP_LOG1P, x);
     case SEM_FN_sqrt: return ir_sqrt(l, x);
     case SEM_FN_rsqrt: return ir_rsqrt(l, x);
     case SEM_FN_abs: return ir_ew1(l, OP_ABS, x);

@@ -173,6 +173,9 @@ static facts facts_of(const ir_layer *l, ir_val v, ir_val above, int depth)
     case OP_LOG:
         r.finite = a.finite && a.positive;
         break;
+    case OP_LOG1P:
+        r = (facts){a.finite && a.not_negative, false, a.not_negative};
+        break;
     case OP_TANH:
         r.finite = a.finite;
         break;
@@ -246,8 +249,8 @@ bool is_monotone(const ir_layer *l, ir_val v, bool for_least)
         return false;
     if (!ir_is_arith(n->type) || !ir_is_arith(ir_at(l, n->args[0])->type))
         return false;
-    /* These are not numbers below 0. Of a least member that is seen; a greatest would hide it. */
-    if (n->op == OP_LOG || n->op == OP_SQRT || n->op == OP_SQRT0)
+    /* These are not numbers below 0 (or -1). Of a least member that is seen; a greatest would hide it. */
+    if (n->op == OP_LOG || n->op == OP_LOG1P || n->op == OP_SQRT || n->op == OP_SQRT0)
         return for_least;
     return true;
 }

@@ -56,7 +56,7 @@ static bool map_good(const kplan *p, const kexpr *e)
                && e->type != KT_I64;
     case OP_CAST: return !is_int(p, e->a) && e->type != KT_I64;
     case OP_ADD: case OP_SUB: case OP_MUL: case OP_MUL0: case OP_DIV: case OP_POW: case OP_ATAN2: case OP_MAX: case OP_MIN:
-    case OP_NEG: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG:
+    case OP_NEG: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_EXP: case OP_EXPM1: case OP_LOG: case OP_LOG1P:
     case OP_SQRT: case OP_SQRT0: case OP_RSQRT: case OP_SIN: case OP_COS: case OP_TANH: case OP_SIGMOID:
     case OP_SOFTPLUS: case OP_ERF: case OP_RELU: case OP_STOP:
         for (int i = 0; i < ir_ops[e->map].nargs; i++)

@@ -25,6 +25,7 @@ double sem_fold(sem_fn fn, const double *v)
     case SEM_FN_neg: return -x;
     case SEM_FN_exp: return exp(x);
     case SEM_FN_log: return log(x);
+    case SEM_FN_log1p: return log1p(x);
     case SEM_FN_sqrt: return sqrt(x);
     case SEM_FN_rsqrt: return 1 / sqrt(x);
     case SEM_FN_abs: return fabs(x);

@@ -273,7 +273,7 @@ static void operations(ktype t, int64_t d)
             in[i] = malloc(total * 8);
             data[i] = malloc(total * 8);
             for (size_t q = 0; q < total; q++) {
-                double v = kh_random(&seed) * 4 - (op == OP_LOG || op == OP_POW || op == OP_RSQRT ? 0 : 2);
+                double v = kh_random(&seed) * 4 - (op == OP_LOG || op == OP_LOG1P || op == OP_POW || op == OP_RSQRT ? 0 : 2);
                 if (q % 11 == 0)
                     v = 1;
                 if (q % 53 == 0)

@@ -78,7 +78,7 @@ static void element_wise(ir_op op)
         ir_val a = how == 3 ? input(&s, unit, 2, s.two, one) : how == 4 ? input(&s, unit, 0, one, one) : input(&s, edge, 2, s.two, s.three);
         ir_val b = how == 1 ? input(&s, unit, 1, s.three, one) : how == 2 ? input(&s, edge, 2, s.two, one)
                                                                            : input(&s, edge, 2, s.two, s.three);
-        if (op == OP_POW || op == OP_LOG || op == OP_SQRT || op == OP_SQRT0 || op == OP_RSQRT)
+        if (op == OP_POW || op == OP_LOG || op == OP_LOG1P || op == OP_SQRT || op == OP_SQRT0 || op == OP_RSQRT)
             a = positive(l, a);
         if (op == OP_DIV)
             b = ir_sub(l, positive(l, b), ir_like(l, b, 2.5));          /* of unknown sign */

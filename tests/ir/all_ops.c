@@ -24,7 +24,7 @@ static void element_wise(maker *m, ir_val x, ir_val y)
             show(m, ir_not(l, truth));
         else if (op == OP_WHERE)
             show(m, ir_where(l, truth, x, pos));
-        else if (op == OP_SQRT || op == OP_SQRT0 || op == OP_RSQRT || op == OP_LOG)
+        else if (op == OP_SQRT || op == OP_SQRT0 || op == OP_RSQRT || op == OP_LOG || op == OP_LOG1P)
             show(m, ir_ew1(l, op, pos));
         else if (op == OP_POW)
             show(m, ir_pow(l, pos, x));

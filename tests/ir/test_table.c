@@ -171,7 +171,7 @@ static void check_mono(op_layer *t)
 {
     double *a = random_operand(t, 0), *more = NEW_N(t->f.mem, double, t->size[0]), *b = t->n > 1 ? random_operand(t, 1) : NULL;
     for (int64_t i = 0; i < t->size[0]; i++) {
-        if (t->op == OP_LOG || t->op == OP_SQRT || t->op == OP_SQRT0)
+        if (t->op == OP_LOG || t->op == OP_LOG1P || t->op == OP_SQRT || t->op == OP_SQRT0)
             a[i] = fabs(a[i]);
         more[i] = a[i] + 1 + fixture_uniform(&t->f);
     }

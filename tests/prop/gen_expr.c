@@ -119,7 +119,7 @@ static gx *leaf(gen *g, gctx c, gshape s, bool must)
 static gx *unary(gen *g, gctx c, gshape s, int fuel, bool must)
 {
     static const struct { const char *text; double least, mag; } fns[] = {
-        {"exp($0)", 2, 7.4}, {"exp(-$0)", 2, 7.4}, {"log(abs($0) + 0.3)", 0, 3}, {"log(1 + square($0))", 0, 4}, {"sqrt(abs($0) + 0.1)", 0, 4},
+        {"exp($0)", 2, 7.4}, {"exp(-$0)", 2, 7.4}, {"log(abs($0) + 0.3)", 0, 3}, {"log(1 + square($0))", 0, 4}, {"log1p(abs($0))", 0, 3}, {"sqrt(abs($0) + 0.1)", 0, 4},
         {"rsqrt(abs($0) + 0.5)", 0, 1.5}, {"abs($0)", 0, 0}, {"sign($0 + 0.1371)", 0, 1}, {"sin($0)", 20, 1}, {"cos($0)", 20, 1},
         {"tanh($0)", 0, 1}, {"sigmoid($0)", 0, 1}, {"relu($0)", 0, 0}, {"leaky_relu($0)", 0, 0}, {"leaky_relu($0, 0.2)", 0, 0},
         {"leaky_relu($0, slope = 0.3)", 0, 0}, {"elu($0)", 0, 0}, {"elu($0, 0.7)", 0, 0}, {"selu($0)", 0, 0}, {"gelu($0)", 0, 0},
@@ -127,11 +127,11 @@ static gx *unary(gen *g, gctx c, gshape s, int fuel, bool must)
         {"(-$0)", 0, 0}, {"$0 ** 2", 5, 25}, {"$0 ** 3", 3, 27}, {"(abs($0) + 0.5) ** 1.7", 5, 18}, {"(abs($0) + 0.5) ** -1.5", 0, 3},
         {"clamp($0, -0.7, 0.9)", 0, 0.9}, {"maximum($0, 0.21)", 0, 0}, {"minimum($0, 0.33)", 0, 0}, {"(1 - $0)", 0, 0}, {"$0 / 3", 0, 0},
         {"2 * $0", 0, 0}, {"(abs($0) + 0.25) ** 0.5", 0, 4}, {"1 / (1 + exp(-$0))", 4, 1}, {"dropout($0, 0.3)", 0, 0}, {"stop_gradient($0)", 0, 0}};
-    static const char *const wild[] = {"log(abs($0))", "log(relu($0))", "relu($0) ** -1", "rsqrt(relu($0))", "sqrt($0)", "log($0 - 0.5)"};
+    static const char *const wild[] = {"log(abs($0))", "log(relu($0))", "relu($0) ** -1", "rsqrt(relu($0))", "sqrt($0)", "log($0 - 0.5)", "log1p($0 - 0.7)"};
     enum { N = sizeof fns / sizeof *fns };
     if (g->wild && g_chance(g, 8)) {
         gx *x = g_expr(g, c, s, fuel - 1, must);
-        return g_mk(g, g_real(s), 3, wild[g_below(g, 6)], 1, x);
+        return g_mk(g, g_real(s), 3, wild[g_below(g, 7)], 1, x);
     }
     int i = g_below(g, N);
     gx *x = g_expr(g, c, s, fuel - 1, must);
