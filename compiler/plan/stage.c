@@ -121,7 +121,7 @@ static bool store_by_edge(const planner *pl, ir_val x)
     const ir_node *n = at_of(pl, x);
     int64_t width;
     bool known = dim_is_const(pl->l->dims, elems_of((planner *)pl, x), &width);
-    return (known ? width <= FEW : n->rank <= 1) && ir_ops[n->op].cls != CLS_CONTRACT;
+    return (known ? width <= FEW : n->rank == 0) && ir_ops[n->op].cls != CLS_CONTRACT;
 }
 
 /* ---- anchors ---------------------------------------------------------------------------------------------- */

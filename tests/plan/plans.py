@@ -22,8 +22,9 @@ HEAD = """# layer: kernels (rows, and what each row walks); arrays that are stor
 # program, layer, array: why it may be stored by edge (docs/design.md, "Which values are stored")
 STORED = {
     ("examples/layers/label_propagation.mp", "TextClassifier", "similarity"): "two wide rows an edge, read in each step of the loop",
-    **{("examples/layers/potential.mp", "Potential", array): "functions of the distance, read again by the walks of both directions"
-       for array in ("sqrt0", "div", "cos", "sin", "rbf")},
+    **{(program, layer, array): "a function of the distance, read again by the walks of both directions"
+       for program, layer in (("examples/layers/potential.mp", "Potential"), ("examples/train/forces.mp", "ForceField"))
+       for array in ("sqrt0", "div", "cos", "sin")},
     ("tests/passes/programs/attention_forms.mp", "AttentionForms", "kept"): "a share by edge, read in each step of the loop",
 }
 
