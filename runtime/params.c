@@ -57,24 +57,25 @@ void mp_params_destroy(mp_params *p)
 
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
-static mp_status make_param(mp_layer *layer, const mp_value_info *info, uint64_t seed, uint64_t stream, param *out)
+static mp_status make_param(mp_layer *layer, const desc_value *v, const dim_values *dims, uint64_t seed, uint64_t stream, param *out)
 {
     mp_context *ctx = layer->ctx;
-    for (int i = 0; i < info->rank; i++) {
-        if (info->shape[i] < 0)
+    int64_t shape[MP_MAX_RANK];
+    for (uint32_t i = 0; i < v->rank; i++) {
+        if (dims_eval(ctx, layer->desc, v->dims[i], dims, &shape[i]))
             return layer_error(layer, MP_USAGE, "mp_params_create: '%s' of '%s' is not settled yet: bind the inputs, or give "
-                               "the static arguments, first", info->dims[i], info->name);
+                               "the static arguments, first", layer->desc->dims[v->dims[i]].text, v->name);
     }
-    out->name_size = strlen(info->name) + 1;
+    out->name_size = strlen(v->name) + 1;
     out->name = mem_alloc(ctx, out->name_size);
     if (!out->name)
         return error_memory(ctx, out->name_size, "a name");
-    memcpy(out->name, info->name, out->name_size);
+    memcpy(out->name, v->name, out->name_size);
     out->decay = 1;
-    out->trained = info->differentiable != 0;
-    mp_status st = tensor_new(ctx, info->type == MP_F64 ? TENSOR_F64 : TENSOR_F32, info->rank, info->shape, &out->value);
+    out->trained = v->differentiable;
+    mp_status st = tensor_new(ctx, v->type == MP_F64 ? TENSOR_F64 : TENSOR_F32, (int)v->rank, shape, &out->value);
     if (!st)
-        st = mp_fill_init(ctx, &out->value->dl_tensor, &info->init, seed, stream);
+        st = mp_fill_init(ctx, &out->value->dl_tensor, &v->init, seed, stream);
     if (!st && out->trained)
         st = zeros_like(ctx, &out->value->dl_tensor, &out->grad);
     return st;
@@ -88,18 +89,20 @@ static mp_status make_params(mp_layer *layer, uint64_t seed, mp_params *p)
         return MP_SYSTEM;
     p->n = mp_layer_count(layer, MP_PARAM);
     memset(p->list, 0, (size_t)p->n * sizeof *p->list);
-    /* The stream is the place among all inputs, as the command has it: the same seed gives the same params. */
-    for (uint32_t i = 0, k = 0; i < l->n_inputs; i++) {
-        if (!l->inputs[i].param)
-            continue;
-        mp_value_info info = { .size = sizeof info };
-        mp_status st = mp_layer_value(layer, MP_PARAM, (int)k, &info);
-        if (!st)
-            st = make_param(layer, &info, seed, i + 1, &p->list[k++]);
-        if (st)
-            return st;
+    dim_values dims;
+    if (!dim_values_make(p->ctx, l->n_symbols, &dims)) {
+        dim_values_free(p->ctx, &dims);
+        return MP_SYSTEM;
     }
-    return MP_OK;
+    dim_values_copy(&dims, &layer->given);
+    mp_status st = dims_settle(p->ctx, l, layer->shapes, layer_shapes(layer, NULL), &dims);
+    /* The stream is the place among all inputs, as the command has it: the same seed gives the same params. */
+    for (uint32_t i = 0, k = 0; i < l->n_inputs && !st; i++) {
+        if (l->inputs[i].param)
+            st = make_param(layer, &l->inputs[i], &dims, seed, i + 1, &p->list[k++]);
+    }
+    dim_values_free(p->ctx, &dims);
+    return st;
 }
 
 mp_status mp_params_bind(mp_params *p, mp_layer *layer, int gradients)

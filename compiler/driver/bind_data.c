@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/convert.h"
 #include "runtime/file.h"
 #include "runtime/graph_read.h"
 #include "runtime/layer.h"
@@ -220,6 +221,30 @@ static mp_status check_room(const binder *b, const dim_values *dims)
                      b->desc->name, bytes / 1e9, room / 1e9);
 }
 
+/* For a check params that start alike (as zeros, as ones) are moved apart, in their own type. */
+static mp_status scatter(const binder *b, const DLTensor *t, uint64_t stream)
+{
+    DLManagedTensor *noise = NULL, *value = NULL;
+    mp_status st = tensor_new(b->ctx, TENSOR_F64, t->ndim, t->shape, &noise);
+    if (!st)
+        st = tensor_new(b->ctx, TENSOR_F64, t->ndim, t->shape, &value);
+    if (!st)
+        st = mp_fill_normal(b->ctx, &noise->dl_tensor, b->o->seed, stream + (UINT64_C(1) << 32));
+    if (!st) {
+        double *x = value->dl_tensor.data;
+        const double *d = noise->dl_tensor.data;
+        convert_in(b->ctx, t, TENSOR_F64, x);
+        for (int64_t i = 0, n = tensor_count(t); i < n; i++)
+            x[i] += 0.2 * d[i];
+        convert_out(b->ctx, x, TENSOR_F64, t);
+    }
+    if (noise)
+        noise->deleter(noise);
+    if (value)
+        value->deleter(value);
+    return st;
+}
+
 static mp_status fill(binder *b, uint32_t i, const dim_values *dims)
 {
     const desc_value *v = &b->desc->inputs[i];
@@ -243,6 +268,8 @@ static mp_status fill(binder *b, uint32_t i, const dim_values *dims)
         st = mp_fill_index(b->ctx, t, range, b->o->seed, stream);
     } else {
         st = v->param ? mp_fill_init(b->ctx, t, &v->init, b->o->seed, stream) : mp_fill_normal(b->ctx, t, b->o->seed, stream);
+        if (!st && v->param && b->o->command == CMD_CHECK)
+            st = scatter(b, t, stream);
     }
     return st ? st : mp_bind(b->layer, v->name, t, flags_of(v));
 }
@@ -289,6 +316,17 @@ mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, boun
     if (!st)
         st = make_graph(&b);
     graph_source_free(ctx, &b.source);
+    if (!st)
+        st = bind_loaded(&b);
+    return st ? st : fill_rest(&b);
+}
+
+mp_status bind_data_on(mp_context *ctx, mp_layer *layer, const cli_options *o, mp_graph *g, bound_data *out)
+{
+    binder b = {.ctx = ctx, .layer = layer, .desc = layer->desc, .o = o, .out = out};
+    *out = (bound_data){.ctx = ctx, .graph = g, .n_arrays = layer->desc->n_inputs};
+    out->arrays = calloc(out->n_arrays + 1, sizeof *out->arrays);
+    mp_status st = out->arrays ? load_named(&b) : error_memory(ctx, 0, "the arrays");
     if (!st)
         st = bind_loaded(&b);
     return st ? st : fill_rest(&b);

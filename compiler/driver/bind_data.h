@@ -18,6 +18,8 @@ typedef struct bound_data {
 
 /* Reads and binds everything; `out` is to be freed after the layer, on failure, too. The message is the context's. */
 mp_status bind_data(mp_context *ctx, mp_layer *layer, const cli_options *o, bound_data *out);
+/* The same on a graph that is there already; it is taken over, on failure, too. */
+mp_status bind_data_on(mp_context *ctx, mp_layer *layer, const cli_options *o, mp_graph *g, bound_data *out);
 /* The cotangent of an output from a file; room for the gradient of an input. For a layer with data bound. */
 mp_status bind_cotangent(mp_layer *layer, bound_data *d, const char *output, const char *file);
 mp_status bind_gradient(mp_layer *layer, bound_data *d, uint32_t input);

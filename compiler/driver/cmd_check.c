@@ -1,144 +1,75 @@
-/* mpc check: the layer's code beside the reference interpreter, on the same data.
+/* mpc check: derivatives against differences, and the layer's code beside the reference interpreter, on the same data.
  *
  * The interpreter runs the equations as they were written, before any pass, in double precision, and once more with
- * every operation rounded to the layer's types: how far that is from exact says what error is plain rounding. */
+ * every operation rounded to the layer's types: how far that is from exact says what error is plain rounding. Without
+ * --graph all of it is done on graphs that are made up, and what is reported of a value is the worst of them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/driver/session.h"
-#include "compiler/ir/interp.h"
+#include "compiler/driver/check_graphs.h"
+#include "compiler/driver/check_reference.h"
 #include "runtime/convert.h"
 #include "runtime/graph.h"
 #include "runtime/layer.h"
 
 enum { MOST_ELEMENTS = 200000000 };     /* that the interpreter is given to hold */
 
-typedef struct reference {
-    interp_graph graph;
-    int32_t *src, *dst;
-    double **inputs;
-    interp_data *data;
-    double *reals;
-    interp_result exact, rounded;
-} reference;
+typedef enum finding_kind { FOUND_OUTPUT, FOUND_SLOPE, FOUND_GRADIENT, FOUND_KINDS } finding_kind;
 
-typedef struct verdict { const char *name; double error, allowed; int64_t wrong, n; } verdict;
+/* Of a value, on the graph where it was worst. */
+typedef struct finding {
+    finding_kind kind;
+    const char *name, *graph;
+    double error, allowed;
+    int64_t wrong, n;                   /* elements; of slopes directions */
+    int64_t kinks;                      /* of all directions tried, those where the function was not smooth */
+    int64_t tried;
+} finding;
+
+typedef struct checking {
+    const cli_options *o;
+    session *s;
+    compilation *c;
+    joint joint;
+    bool lowered, derivatives, coded;   /* derivatives are wanted; the code has some */
+    VEC(finding) findings;
+    VEC(const char *) graphs;
+    bool full;                          /* there was no memory for one */
+} checking;
 
 static void *room(int64_t n, size_t size)
 {
     return calloc((size_t)(n > 0 ? n : 1), size);
 }
 
-/* ---- The reference ----------------------------------------------------------------------------------------------- */
-
-static exit_status take_graph(session *s, reference *r)
-{
-    mp_graph *g = s->data.graph;
-    int64_t *wide = room(2 * g->n_edges, sizeof *wide);
-    r->src = room(g->n_edges, sizeof *r->src);
-    r->dst = room(g->n_edges, sizeof *r->dst);
-    bool ok = wide && r->src && r->dst;
-    if (ok && mp_graph_edges(g, wide, wide + g->n_edges) != MP_OK) {
-        free(wide);
-        return cli_report(s->ctx, MP_SYSTEM);
-    }
-    for (int64_t i = 0; ok && i < g->n_edges; i++) {
-        r->src[i] = (int32_t)wide[i];
-        r->dst[i] = (int32_t)wide[g->n_edges + i];
-    }
-    free(wide);
-    r->graph = (interp_graph){.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = r->src, .dst = r->dst,
-                              .square = g->is_square, .n_graphs = g->n_graphs, .graph_ptr = g->n_graphs > 1 ? g->node_ptr : NULL,
-                              .degrees = g->given_in};
-    return ok ? EXIT_DONE : cli_fail(EXIT_SYSTEM, "out of memory");
-}
-
-static exit_status take_inputs(session *s, reference *r)
-{
-    const desc_layer *l = s->layer->desc;
-    r->inputs = room(l->n_inputs, sizeof *r->inputs);
-    r->data = room(l->n_inputs, sizeof *r->data);
-    r->reals = room(l->n_statics, sizeof *r->reals);
-    if (!r->inputs || !r->data || !r->reals)
-        return cli_fail(EXIT_SYSTEM, "out of memory");
-    for (uint32_t i = 0; i < l->n_inputs; i++) {
-        const DLTensor *t = &s->data.arrays[i]->dl_tensor;
-        int64_t n = tensor_count(t);
-        r->inputs[i] = room(n, sizeof(double));
-        if (!r->inputs[i])
-            return cli_fail(EXIT_SYSTEM, "out of memory");
-        convert_in(s->ctx, t, TENSOR_F64, r->inputs[i]);
-        r->data[i] = (interp_data){r->inputs[i], n};
-    }
-    for (uint32_t i = 0; i < l->n_statics; i++)
-        r->reals[i] = s->layer->reals[i];
-    return EXIT_DONE;
-}
-
-static int64_t rows_of(const mp_graph *g, const ir_layer *l, ir_dom d)
-{
-    const ir_domain *dom = &l->domains[d.i];
-    int64_t range = 1;
-    switch (dom->kind) {
-    case DOM_NODES: return dom->side == SIDE_SRC ? g->n_src : g->n_dst;
-    case DOM_EDGES: return g->n_edges;
-    case DOM_GRAPHS: return g->n_graphs;
-    case DOM_INDEX: dim_is_const(l->dims, dom->range, &range); return range;
-    case DOM_PAIR: return g->n_edges;
-    case DOM_UNIT: break;
-    }
-    return 1;
-}
-
-/* Elements of all values together: the interpreter keeps each. */
-static double elements(const mp_graph *g, const ir_layer *l)
-{
-    double all = 0;
-    for (uint32_t i = 1; i < l->n_nodes; i++) {
-        const ir_node *n = &l->nodes[i];
-        double elems = (double)rows_of(g, l, n->dom);
-        for (uint32_t k = 0; k < n->rank; k++) {
-            int64_t x = 1;
-            dim_is_const(l->dims, n->shape[k], &x);
-            elems *= (double)x;
-        }
-        all += elems;
-    }
-    return all;
-}
-
-static exit_status interpret(session *s, const ir_layer *l, reference *r)
-{
-    exit_status st = take_graph(s, r);
-    if (st == EXIT_DONE)
-        st = take_inputs(s, r);
-    if (st != EXIT_DONE)
-        return st;
-    interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = r->data};
-    if (!interp_run(l, &call, &r->exact))
-        return cli_fail(EXIT_WRONG, "the interpreter: %s", r->exact.why);
-    call.round = true;
-    if (!interp_run(l, &call, &r->rounded))
-        return cli_fail(EXIT_WRONG, "the interpreter: %s", r->rounded.why);
-    return EXIT_DONE;
-}
-
-static void reference_free(reference *r, uint32_t n_inputs)
-{
-    for (uint32_t i = 0; r->inputs && i < n_inputs; i++)
-        free(r->inputs[i]);
-    free(r->inputs);
-    free(r->data);
-    free(r->reals);
-    free(r->src);
-    free(r->dst);
-    interp_free(&r->exact);
-    interp_free(&r->rounded);
-}
-
 /* ---- Comparison -------------------------------------------------------------------------------------------------- */
+
+static double badness(const finding *f)
+{
+    return f->wrong ? 1e300 : f->allowed > 0 ? f->error / f->allowed : f->error > 0 ? 1e300 : 0;
+}
+
+/* Keeps the worse of what was known of the value and this. */
+static void found(checking *k, finding f)
+{
+    for (uint32_t i = 0; i < k->findings.n; i++) {
+        finding *old = &k->findings.at[i];
+        if (old->kind != f.kind || strcmp(old->name, f.name) != 0)
+            continue;
+        f.tried += old->tried;
+        f.kinks += old->kinks;
+        if (badness(&f) > badness(old)) {
+            *old = f;
+        } else {
+            old->tried = f.tried;
+            old->kinks = f.kinks;
+        }
+        return;
+    }
+    k->full |= !vec_push(NULL, &k->findings, f);
+}
 
 static double unit_of(ir_type t)
 {
@@ -154,7 +85,7 @@ static double unit_of(ir_type t)
 
 /* Errors of rounding are allowed some dozen times over: code adds in another order. Where rounding alone decides
  * between finite and not, or which side of a threshold a truth value is on, nothing is compared. */
-static verdict compare(const char *name, ir_type type, const double *got, const double *exact, const double *rounded, int64_t n)
+static finding compare(ir_type type, const double *got, const double *exact, const double *rounded, int64_t n)
 {
     double largest = 0, rounding = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -164,7 +95,7 @@ static verdict compare(const char *name, ir_type type, const double *got, const 
         rounding = fmax(rounding, fabs(exact[i] - rounded[i]));
     }
     bool plain = type == T_INDEX || type == T_BOOL;
-    verdict v = {.name = name, .allowed = plain ? 0 : 32 * rounding + 64 * unit_of(type) * largest, .n = n};
+    finding v = {.allowed = plain ? 0 : 32 * rounding + 64 * unit_of(type) * largest, .n = n};
     for (int64_t i = 0; i < n; i++) {
         bool same = got[i] == exact[i] || (isnan(got[i]) && isnan(exact[i]));
         bool decided = plain ? exact[i] == rounded[i] : isfinite(exact[i]) == isfinite(rounded[i]);
@@ -178,83 +109,341 @@ static verdict compare(const char *name, ir_type type, const double *got, const 
     return v;
 }
 
-static exit_status compare_output(session *s, const ir_layer *l, const reference *r, uint32_t i, verdict *out)
+typedef struct pair { interp_result exact, rounded; } pair;
+
+static exit_status interpret(const reference *r, bool training, pair *out)
 {
-    DLTensor t;
-    mp_status m = mp_output(s->layer, l->outputs[i].name, &t);
-    if (m)
-        return cli_report(s->ctx, m);
-    int64_t n = tensor_count(&t);
-    const interp_array *e = &r->exact.outputs[i];
+    exit_status st = reference_run(r, training, false, &out->exact);
+    return st == EXIT_DONE ? reference_run(r, training, true, &out->rounded) : st;
+}
+
+static void pair_free(pair *p)
+{
+    interp_free(&p->exact);
+    interp_free(&p->rounded);
+}
+
+/* What the code made of output `i` of the joint layer. */
+static exit_status compare_array(checking *k, finding_kind kind, const char *graph, const pair *p, uint32_t i, const DLTensor *t)
+{
+    const ir_layer *l = k->joint.l;
+    const interp_array *e = &p->exact.outputs[i];
+    int64_t n = tensor_count(t);
     if (n != e->n)
         return cli_fail(EXIT_WRONG, "%s has %lld elements, the interpreter's has %lld", l->outputs[i].name, (long long)n,
                         (long long)e->n);
     double *got = room(n, sizeof *got);
     if (!got)
         return cli_fail(EXIT_SYSTEM, "out of memory");
-    convert_in(s->ctx, &t, TENSOR_F64, got);
-    *out = compare(l->outputs[i].name, (ir_type)ir_at(l, l->outputs[i].value)->type, got, e->at, r->rounded.outputs[i].at, n);
+    convert_in(k->s->ctx, t, TENSOR_F64, got);
+    finding f = compare((ir_type)ir_at(l, l->outputs[i].value)->type, got, e->at, p->rounded.outputs[i].at, n);
+    f.kind = kind;
+    f.name = l->outputs[i].name;
+    f.graph = graph;
+    found(k, f);
     free(got);
     return EXIT_DONE;
 }
 
-static exit_status report(const cli_options *o, session *s, const verdict *v, uint32_t n)
+static exit_status compare_outputs(checking *k, const char *graph, const pair *p)
 {
-    bool wrong = false;
-    buf out = buf_make(NULL);
-    if (o->json) {
-        buf_putc(&out, '{');
-        session_json_head(s, &out);
-        buf_puts(&out, ", \"outputs\": [");
+    exit_status st = EXIT_DONE;
+    for (uint32_t i = 0; i < k->joint.n_outputs && st == EXIT_DONE; i++) {
+        DLTensor t;
+        mp_status m = mp_output(k->s->layer, k->joint.l->outputs[i].name, &t);
+        st = m ? cli_report(k->s->ctx, m) : compare_array(k, FOUND_OUTPUT, graph, p, i, &t);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        wrong |= v[i].wrong != 0;
-        if (o->json) {
-            buf_printf(&out, "%s{\"name\": ", i ? ", " : "");
-            cli_json_string(&out, v[i].name);
-            buf_printf(&out, ", \"right\": %s, \"max_error\": ", v[i].wrong ? "false" : "true");
-            cli_json_number(&out, v[i].error);
-            buf_puts(&out, ", \"allowed\": ");
-            cli_json_number(&out, v[i].allowed);
-            buf_putc(&out, '}');
-        } else {
-            buf_printf(&out, "%-16s %s: largest error %.3g, allowed %.3g", v[i].name, v[i].wrong ? "WRONG" : "right", v[i].error,
-                       v[i].allowed);
-            if (v[i].wrong)
-                buf_printf(&out, "; %lld of %lld elements are off", (long long)v[i].wrong, (long long)v[i].n);
-            buf_putc(&out, '\n');
-        }
-    }
-    buf_puts(&out, o->json ? "]}\n" : "");
-    exit_status st = cli_write(NULL, buf_text(&out), out.n);
-    buf_free(&out);
-    return st ? st : wrong ? EXIT_WRONG : EXIT_DONE;
+    return st;
 }
 
-static exit_status check(const cli_options *o, session *s, compilation *c)
+/* ---- Gradients of the code --------------------------------------------------------------------------------------- */
+
+static mp_status bind_cotangents(checking *k, const reference *r)
 {
-    reference r = {0};
-    exit_status st = session_lower(s, c);
-    if (st != EXIT_DONE)
-        return st;
-    const ir_layer *l = c->layers[0].lowered;
-    if (elements(s->data.graph, l) > MOST_ELEMENTS)
-        return cli_fail(EXIT_WRONG, "the reference interpreter keeps every value: this graph with these dims is too large for it");
-    st = session_prepare(s);
-    mp_status m = st == EXIT_DONE ? mp_forward(s->layer, s->data.graph) : MP_OK;
-    if (m)
-        st = cli_report(s->ctx, m);
-    if (st != EXIT_DONE)
-        return st;
-    verdict *v = room(l->n_outputs, sizeof *v);
-    st = v ? interpret(s, l, &r) : cli_fail(EXIT_SYSTEM, "out of memory");
-    for (uint32_t i = 0; i < l->n_outputs && st == EXIT_DONE; i++)
-        st = compare_output(s, l, &r, i, &v[i]);
-    if (st == EXIT_DONE)
-        st = report(o, s, v, l->n_outputs);
-    reference_free(&r, l->n_inputs);
-    free(v);
+    mp_status m = MP_OK;
+    for (uint32_t i = 0; i < k->joint.n_outputs && !m; i++) {
+        DLTensor t;
+        if (!k->joint.cotangent[i])
+            continue;
+        m = mp_output(k->s->layer, k->joint.l->outputs[i].name, &t);
+        t = (DLTensor){.data = r->inputs[k->joint.cotangent[i]], .device = {kDLCPU, 0}, .ndim = t.ndim, .dtype = {kDLFloat, 64, 1},
+                       .shape = t.shape};
+        if (!m)
+            m = mp_bind_grad(k->s->layer, k->joint.l->outputs[i].name, &t, 0);
+    }
+    return m;
+}
+
+static mp_status bind_gradients(checking *k, double **grads)
+{
+    mp_status m = MP_OK;
+    const desc_layer *l = k->s->layer->desc;
+    for (uint32_t i = 0; i < l->n_inputs && !m; i++) {
+        if (!l->inputs[i].differentiable || !k->joint.gradient[i])
+            continue;
+        DLTensor t = k->s->data.arrays[i]->dl_tensor;
+        grads[i] = room(tensor_count(&t), sizeof(double));
+        if (!grads[i])
+            return error_memory(k->s->ctx, 0, "gradients");
+        t.data = grads[i];
+        t.byte_offset = 0;
+        t.strides = NULL;
+        t.dtype = (DLDataType){kDLFloat, 64, 1};
+        m = mp_bind_grad(k->s->layer, l->inputs[i].name, &t, 0);
+    }
+    return m;
+}
+
+static exit_status compare_gradients(checking *k, const char *graph, const pair *p, double **grads)
+{
+    exit_status st = EXIT_DONE;
+    for (uint32_t i = 0; i < k->joint.n_inputs && st == EXIT_DONE; i++) {
+        if (!grads[i])
+            continue;
+        DLTensor t = k->s->data.arrays[i]->dl_tensor;
+        t.data = grads[i];
+        t.byte_offset = 0;
+        t.strides = NULL;
+        t.dtype = (DLDataType){kDLFloat, 64, 1};
+        st = compare_array(k, FOUND_GRADIENT, graph, p, k->joint.gradient[i], &t);
+    }
     return st;
+}
+
+/* The training pass and its backward beside the interpreter. */
+static exit_status check_code(checking *k, const char *graph, const reference *r)
+{
+    pair p = {0};
+    mp_tape *tape = NULL;
+    double **grads = room(k->joint.n_inputs, sizeof *grads);
+    exit_status st = grads ? interpret(r, true, &p) : cli_fail(EXIT_SYSTEM, "out of memory");
+    if (st == EXIT_DONE) {
+        mp_status m = bind_cotangents(k, r);
+        if (!m)
+            m = bind_gradients(k, grads);
+        if (!m)
+            m = mp_forward_train(k->s->layer, k->s->data.graph, r->seed, &tape);
+        if (!m)
+            m = mp_backward(k->s->layer, tape);
+        st = m ? cli_report(k->s->ctx, m) : compare_outputs(k, graph, &p);
+    }
+    if (st == EXIT_DONE)
+        st = compare_gradients(k, graph, &p, grads);
+    mp_tape_destroy(tape);
+    for (uint32_t i = 0; grads && i < k->joint.n_inputs; i++)
+        free(grads[i]);
+    free(grads);
+    pair_free(&p);
+    return st;
+}
+
+/* ---- One graph --------------------------------------------------------------------------------------------------- */
+
+static exit_status check_slopes(checking *k, const char *graph, reference *r)
+{
+    exit_status st = EXIT_DONE;
+    for (uint32_t i = 0; i < k->joint.n_inputs && st == EXIT_DONE; i++) {
+        slope s;
+        if (!k->joint.gradient[i])
+            continue;
+        st = reference_slope(r, i, &s);
+        if (st == EXIT_DONE)
+            found(k, (finding){.kind = FOUND_SLOPE, .name = k->joint.l->inputs[i].name, .graph = graph, .error = fabs(s.told - s.seen),
+                               .allowed = s.allowed, .wrong = s.wrong, .n = s.tried, .tried = s.tried, .kinks = s.kinks});
+    }
+    return st;
+}
+
+static exit_status lower_once(checking *k)
+{
+    if (k->lowered)
+        return EXIT_DONE;
+    exit_status st = session_lower(k->s, k->c);
+    if (st == EXIT_DONE)
+        st = joint_make(k->c->mem, k->c->layers[0].lowered, k->derivatives, &k->joint);
+    k->lowered = true;
+    const desc_layer *l = k->s->layer->desc;
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        k->coded |= k->derivatives && l->inputs[i].differentiable;
+    return st;
+}
+
+static exit_status check_graph(checking *k, const char *graph)
+{
+    pair p = {0};
+    reference r = {0};
+    exit_status st = lower_once(k);
+    if (st == EXIT_DONE && joint_elements(&k->joint, k->s->data.graph) > MOST_ELEMENTS)
+        st = cli_fail(EXIT_WRONG, "the reference interpreter keeps every value: this graph with these dims is too large for it");
+    if (st == EXIT_DONE)
+        st = session_prepare(k->s);
+    mp_status m = st == EXIT_DONE ? mp_forward(k->s->layer, k->s->data.graph) : MP_OK;
+    if (m)
+        st = cli_report(k->s->ctx, m);
+    if (st != EXIT_DONE)
+        return st;
+    k->full |= !vec_push(NULL, &k->graphs, graph);
+    st = reference_make(k->s, &k->joint, k->o->seed, &r);
+    if (st == EXIT_DONE)
+        st = interpret(&r, false, &p);
+    if (st == EXIT_DONE)
+        st = compare_outputs(k, graph, &p);
+    if (st == EXIT_DONE && k->coded)
+        st = check_code(k, graph, &r);
+    if (st == EXIT_DONE && k->derivatives && k->o->real != SEM_F16 && k->o->real != SEM_BF16)   /* steps are lost in these */
+        st = check_slopes(k, graph, &r);
+    pair_free(&p);
+    reference_free(&r);
+    return st;
+}
+
+/* ---- All graphs -------------------------------------------------------------------------------------------------- */
+
+static bool has_two_sides(const checking *k)
+{
+    const desc_module *m = k->s->mod->desc;
+    const desc_layer *l = m->n_layers ? &m->layers[m->n_layers - 1] : NULL;
+    bool two = false;
+    for (uint32_t i = 0; k->o->layer && i < m->n_layers; i++)
+        l = strcmp(m->layers[i].name, k->o->layer) ? l : &m->layers[i];
+    for (uint32_t i = 0; l && i < l->n_inputs; i++)
+        two |= l->inputs[i].rows == ROWS_DST;
+    return two;
+}
+
+/* Layers may want a square graph: blocks are tried, and left out where they are refused. */
+static bool refused(checking *k, int number)
+{
+    return check_graph_is_block(number) && mp_prepare(k->s->layer, k->s->data.graph) == MP_INVALID;
+}
+
+static exit_status check_made(checking *k)
+{
+    bool two_sides = has_two_sides(k);
+    exit_status st = EXIT_DONE;
+    for (int i = 0; i < CHECK_GRAPHS && st == EXIT_DONE; i++) {
+        mp_graph *g = NULL;
+        if (check_graph_two_sided(i) != two_sides)
+            continue;
+        mp_status m = check_graph_make(k->s->ctx, i, k->o->seed, &g);
+        if (m)
+            return cli_report(k->s->ctx, m);
+        if (k->s->layer)            /* the last one stays, for the report */
+            session_end(k->s);
+        st = session_begin(k->o, k->s, g);
+        if (st == EXIT_DONE && !refused(k, i))
+            st = check_graph(k, check_graph_name(i));
+    }
+    return st;
+}
+
+/* ---- The report -------------------------------------------------------------------------------------------------- */
+
+static const char *verdict(const finding *f)
+{
+    if (f->wrong)
+        return "WRONG";
+    return f->kind == FOUND_SLOPE && f->tried && f->kinks == f->tried ? "not told" : "right";
+}
+
+static bool wrong(const checking *k)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < k->findings.n; i++)
+        any |= k->findings.at[i].wrong != 0;
+    return any;
+}
+
+static void say(const checking *k, finding_kind kind, const char *title, buf *out)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < k->findings.n; i++) {
+        const finding *f = &k->findings.at[i];
+        if (f->kind != kind)
+            continue;
+        if (first)
+            buf_printf(out, "\n%s\n", title);
+        first = false;
+        buf_printf(out, "  %-16s %-8s", f->name, verdict(f));
+        if (f->kind == FOUND_SLOPE && f->kinks == f->tried)
+            buf_puts(out, f->tried ? "  no direction in which it is smooth" : "  no elements");
+        else
+            buf_printf(out, "  largest error %.3g, allowed %.3g", f->error, f->allowed);
+        if (f->kind == FOUND_SLOPE && f->kinks && f->kinks < f->tried)
+            buf_printf(out, " (%lld of %lld directions meet a kink)", (long long)f->kinks, (long long)f->tried);
+        if (f->wrong && f->kind != FOUND_SLOPE)
+            buf_printf(out, "; %lld of %lld elements are off", (long long)f->wrong, (long long)f->n);
+        if (f->wrong && !k->o->graph)
+            buf_printf(out, "; on the graph \"%s\"", f->graph);
+        buf_putc(out, '\n');
+    }
+}
+
+static void report_text(const checking *k, buf *out)
+{
+    buf_puts(out, mp_layer_name(k->s->layer));
+    buf_puts(out, k->graphs.n == 1 && k->o->graph ? "" : " on graphs made up: ");
+    for (uint32_t i = 0; i < k->graphs.n && !k->o->graph; i++)
+        buf_printf(out, "%s%s", i ? ", " : "", k->graphs.at[i]);
+    buf_putc(out, '\n');
+    say(k, FOUND_OUTPUT, "outputs, the code against the interpreter", out);
+    say(k, FOUND_SLOPE, "derivatives, the rules against differences", out);
+    say(k, FOUND_GRADIENT, "gradients, the code against the interpreter", out);
+    if (k->derivatives && !k->coded)
+        buf_puts(out, "\nthe code was compiled without derivatives\n");
+    buf_puts(out, wrong(k) ? "\nWRONG\n" : "\nall right\n");
+}
+
+static void list(const checking *k, finding_kind kind, const char *title, buf *out)
+{
+    bool first = true;
+    buf_printf(out, ", \"%s\": [", title);
+    for (uint32_t i = 0; i < k->findings.n; i++) {
+        const finding *f = &k->findings.at[i];
+        if (f->kind != kind)
+            continue;
+        buf_printf(out, "%s{\"name\": ", first ? "" : ", ");
+        first = false;
+        cli_json_string(out, f->name);
+        buf_printf(out, ", \"right\": %s, \"max_error\": ", f->wrong ? "false" : "true");
+        cli_json_number(out, f->error);
+        buf_puts(out, ", \"allowed\": ");
+        cli_json_number(out, f->allowed);
+        if (kind == FOUND_SLOPE)
+            buf_printf(out, ", \"directions\": %lld, \"kinks\": %lld", (long long)f->tried, (long long)f->kinks);
+        buf_puts(out, ", \"graph\": ");
+        cli_json_string(out, f->graph);
+        buf_putc(out, '}');
+    }
+    buf_putc(out, ']');
+}
+
+static void report_json(const checking *k, buf *out)
+{
+    buf_putc(out, '{');
+    session_json_head(k->s, out);
+    buf_puts(out, ", \"graphs_checked\": [");
+    for (uint32_t i = 0; i < k->graphs.n; i++) {
+        buf_puts(out, i ? ", " : "");
+        cli_json_string(out, k->graphs.at[i]);
+    }
+    buf_printf(out, "], \"right\": %s", wrong(k) ? "false" : "true");
+    list(k, FOUND_OUTPUT, "outputs", out);
+    list(k, FOUND_SLOPE, "derivatives", out);
+    list(k, FOUND_GRADIENT, "gradients", out);
+    buf_puts(out, "}\n");
+}
+
+static exit_status report(const checking *k)
+{
+    buf out = buf_make(NULL);
+    if (k->o->json)
+        report_json(k, &out);
+    else
+        report_text(k, &out);
+    exit_status st = cli_write(NULL, buf_text(&out), out.n);
+    buf_free(&out);
+    return st ? st : wrong(k) ? EXIT_WRONG : EXIT_DONE;
 }
 
 exit_status cmd_check(const cli_options *o)
@@ -262,11 +451,18 @@ exit_status cmd_check(const cli_options *o)
     session s;
     compile_options co = options_compile(o);
     compilation *c = compile_new(&co);
+    checking k = {.o = o, .s = &s, .c = c, .derivatives = !o->grad || strcmp(o->grad, "none") != 0};
     exit_status st = session_open(o, &s);
     if (st == EXIT_DONE && s.library)
         st = cli_fail(EXIT_WRONG, "%s: this is a library; check wants the program", o->input);
+    if (st == EXIT_DONE && !c)
+        st = cli_fail(EXIT_SYSTEM, "out of memory");
     if (st == EXIT_DONE)
-        st = c ? check(o, &s, c) : cli_fail(EXIT_SYSTEM, "out of memory");
+        st = o->graph ? check_graph(&k, o->graph) : check_made(&k);
+    if (st == EXIT_DONE)
+        st = k.full ? cli_fail(EXIT_SYSTEM, "out of memory") : report(&k);
+    vec_free(&k.findings);
+    vec_free(&k.graphs);
     compile_free(c);
     session_close(&s);
     return st;

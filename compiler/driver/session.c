@@ -123,7 +123,7 @@ exit_status session_open(const cli_options *o, session *s)
     exit_status st = cli_check_arch(o);
     if (st == EXIT_DONE)
         st = open_module(o, s);
-    if (st != EXIT_DONE)
+    if (st != EXIT_DONE || !o->graph)
         return st;
     mp_status m = layer_with_defines(s->ctx, s->mod, o, s->library, &s->layer);
     if (m)
@@ -137,6 +137,61 @@ exit_status session_open(const cli_options *o, session *s)
     if (m)
         return cli_report(s->ctx, m);
     return s->backward ? session_bind_gradients(o, s) : EXIT_DONE;
+}
+
+/* Values for the dims that neither -D nor a default settles, the n-th attempt: odd ones, then ones that divide well. */
+static uint32_t made_dims(const mp_layer *layer, int attempt, mp_static *out)
+{
+    static const int64_t odd[] = {5, 3, 7, 2, 6, 4};
+    const desc_layer *l = layer->desc;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->n_statics; i++) {
+        const desc_static *d = &l->statics[i];
+        if (!d->real && !d->fixed && !d->has_default && d->symbol != DESC_NONE && !layer->given.known[d->symbol]) {
+            int64_t value = attempt == 0 ? odd[n % 6] : attempt == 1 ? 4 : attempt == 2 ? (n ? 2 : 8) : 1;
+            out[n++] = (mp_static)MP_DIM(d->name, value);
+        }
+    }
+    return n;
+}
+
+enum { ATTEMPTS = 4 };
+
+exit_status session_begin(const cli_options *o, session *s, mp_graph *g)
+{
+    mp_static *made = NULL;
+    mp_status m = MP_OK;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        mp_layer *open = NULL;
+        m = layer_with_defines(s->ctx, s->mod, o, s->library, &open);
+        if (!m && !made)
+            made = calloc(open->desc->n_statics + 1, sizeof *made);
+        uint32_t n = !m && made ? made_dims(open, attempt, made) : 0;
+        if (!m && made)
+            m = mp_layer_create(s->mod, o->layer, made, (int)n, &s->layer);
+        mp_layer_destroy(open);
+        if (m || !made)
+            continue;
+        bound_data data = {0};
+        m = bind_data_on(s->ctx, s->layer, o, g, &data);
+        s->data = data;
+        if (!m) {
+            free(made);
+            return EXIT_DONE;
+        }
+        s->data.graph = NULL;           /* kept for the next attempt */
+        session_end(s);
+    }
+    free(made);
+    mp_graph_destroy(g);
+    return m ? cli_report(s->ctx, m) : cli_fail(EXIT_SYSTEM, "out of memory");
+}
+
+void session_end(session *s)
+{
+    mp_layer_destroy(s->layer);
+    bound_data_free(&s->data);
+    s->layer = NULL;
 }
 
 static exit_status prepare(session *s, bool training)

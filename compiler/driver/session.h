@@ -19,6 +19,10 @@ typedef struct session {
 
 /* Context, module, layer, data; nothing is prepared. Reports what is wrong. To be closed on failure, too. */
 exit_status session_open(const cli_options *o, session *s);
+/* For check without --graph: session_open stops before the layer, and these make and drop it with data on a graph, which
+ * is taken over. Dims that nothing settles are made up. */
+exit_status session_begin(const cli_options *o, session *s, mp_graph *g);
+void session_end(session *s);
 /* Prepares: compiles for the dims, builds walk orders. */
 exit_status session_prepare(session *s);
 /* The same for the passes of training. */

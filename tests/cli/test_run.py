@@ -69,6 +69,37 @@ class Run(Case):
             self.assertEqual([(o["name"], o["right"]) for o in j["outputs"]], [("g", True)])
         self.mpc("check", "gcn.mp", "--graph", "complete:6000", "-D", "in=500", "-D", "out=500", status=1)
 
+    def test_check_on_graphs_made_up(self):
+        out = self.mpc("check", "gcn.mp")[0]
+        for words in ("hub", "no edges", "block", "derivatives", "all right"):
+            self.assertIn(words, out)
+        j = self.json("check", "gcn.mp", "--seed", "3")
+        self.assertTrue(j["right"])
+        self.assertEqual([d["name"] for d in j["derivatives"]], ["x", "W", "b"])
+        self.assertTrue(all(d["right"] and d["directions"] for d in j["derivatives"] if d["name"] != "none"))
+        self.assertEqual(self.json("check", "gcn.mp", "--grad", "none")["derivatives"], [])
+
+    def test_check_knows_kinks_and_what_is_held(self):
+        # relu at 0, a function with steps, stop_gradient, two sides, a dim that divides
+        self.write("kinks.mp", """layer Kinks(d, heads) {
+    node  x[d];
+    param W[d / heads, heads], s;
+    node  h = x.reshape(d / heads, heads) * W;
+    update g = relu(h) + mean(src.h) * floor(3 * s) + stop_gradient(h) * h;
+}
+""")
+        j = self.json("check", "kinks.mp")
+        self.assertTrue(j["right"], j)
+        self.write("sides.mp", """layer Sides(a, b) {
+    src   u[a];
+    dst   v[b];
+    param W[a, b];
+    message f = src.u @ W;
+    update  g = mean(f) * v;
+}
+""")
+        self.assertIn("two sides", self.mpc("check", "sides.mp")[0])
+
     def test_no_edges_and_no_nodes(self):
         self.graph("none", [], [], 3)
         self.graph("nothing", [], [], 0)
