@@ -58,6 +58,9 @@ typedef enum storage {
 typedef struct local_place {
     storage kind, walk_kind;    /* walk_kind: of an accumulator while its row is walked */
     const char *state;          /* accumulators: offset in the state of a piece */
+    const char *offset;         /* room: of the first copy */
+    int64_t start, bytes;       /* the same, where sizes are known */
+    bool used; uint32_t first, last;            /* nodes of the top sequence between which it is alive */
 } local_place;
 
 /* ---- scopes and values --------------------------------------------------------------------------------- */
@@ -81,7 +84,7 @@ enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_WIDE = 8 };      /* what an 
 enum { N_VOLATILE = 1, N_POINT = 2, N_FREE = 4 };
 typedef struct note { uint32_t epoch; int depth; unsigned flags; } note;
 
-typedef struct cached { const char *text; uint32_t serial; int depth; bool is_volatile; uint32_t stamp; } cached;
+typedef struct cached { const char *text; uint32_t serial; int depth; bool is_volatile, stays; uint32_t stamp; } cached;
 
 typedef struct cgen {
     arena *mem;
@@ -98,6 +101,9 @@ typedef struct cgen {
     bool done;                  /* piece: the walk is written */
     bool in_walk, in_blocks;
     int threads, lanes, groups; /* threads a block; lanes a group; groups a block */
+    uint32_t tile, block;       /* rows of a tile, members of a block of them: at most the plan's */
+    bool has_groups;            /* a product takes its matrix by row */
+    const char *room_end, *room_bytes, *state_bytes;
     int vec;                    /* elements side by side that a lane holds */
     int64_t total, heads;       /* the layout [heads, total / heads]; 0: none */
     bool wide;                  /* offsets in a row may pass 2^31 */
@@ -137,6 +143,10 @@ bool cg_int_at(const cgen *g, kx x, const int64_t *var, int64_t *out);   /* with
 bool cg_writes_rows(const cgen *g, knode *const *body, uint32_t n);      /* row locals: then members go in order */
 bool cg_left_to_rows(const cgen *g, const knode *n);
 
+/* room.c */
+void cg_room(cgen *g);                                          /* tiles, offsets of locals, sizes */
+const char *cg_bytes(cgen *g, kdim elems, int64_t copies, ktype t);
+
 /* scope.c */
 void cg_push(cgen *g, bool plain);
 void cg_pop(cgen *g);
@@ -151,7 +161,7 @@ const char *cg_name(cgen *g, const char *prefix);
 void cg_line(cgen *g, span where);
 void cg_changed(cgen *g);                                       /* memory that the kernel writes was written */
 cached *cg_find(cgen *g, uint64_t key, int depth, bool is_volatile);
-void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, const char *text);
+void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, bool stays, const char *text);
 note cg_note(cgen *g, kx x);
 const char *cg_dim(cgen *g, kdim d);
 const char *cg_buffer(cgen *g, uint32_t buffer);
@@ -163,7 +173,8 @@ const char *cg_type(ktype t);                                   /* of a register
 const char *cg_memory(ktype t);                                 /* of an element in memory */
 const char *cg_suffix(ktype t);
 const char *cg_eval(cgen *g, kx x);
-typedef struct value { const char *text; int depth; } value;    /* depth: the scope from which on the text is good */
+/* A text that is good in scope `depth` from its head on, or, of what had to stay where it was asked for, from there on. */
+typedef struct value { const char *text; int depth; bool stays; } value;
 value cg_value(cgen *g, kx x);
 const char *cg_map(cgen *g, const kexpr *e, const char *a, const char *b, const char *c);
 const char *cg_number(cgen *g, ktype t, double v);

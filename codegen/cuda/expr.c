@@ -91,6 +91,11 @@ static const char *type_of(const cgen *g, kx x)
     return e->type == KT_I64 && narrow(g, x) ? "int" : cg_type((ktype)e->type);
 }
 
+/* The outermost scope whose head may use the value. */
+static int from_head(value v) { return v.depth + v.stays; }
+
+static int deepest(int a, int b) { return a > b ? a : b; }
+
 /* What must stay is written here and now, everything else into the head of a scope: there the order is that of need. */
 static value name_it(cgen *g, kx x, const char *text, int depth, bool stay)
 {
@@ -99,7 +104,7 @@ static value name_it(cgen *g, kx x, const char *text, int depth, bool stay)
         cg_text(g, "const %s %s = %s;\n", type_of(g, x), name, text);
     else
         cg_text_at(g, depth, "const %s %s = %s;\n", type_of(g, x), name, text);
-    return (value){name, depth};
+    return (value){name, stay ? g->depth : depth, stay};
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
@@ -109,15 +114,15 @@ static value row_at(cgen *g, uint32_t buffer, kx row)
     int64_t zero;
     const char *base = cg_buffer(g, buffer);
     if (kx_is_int(g->p, row, &zero) && zero == 0)
-        return (value){base, 0};
+        return (value){base, 0, false};
     value r = cg_value(g, row);
     note n = cg_note(g, row);
-    bool stay = n.flags & (N_VOLATILE | N_POINT) || (g->chosen && n.flags & N_FREE);
-    int depth = stay ? g->depth : r.depth;
+    bool stay = n.flags & (N_VOLATILE | N_POINT) || (g->chosen && n.flags & N_FREE) || from_head(r) > g->depth;
+    int depth = stay ? g->depth : from_head(r);
     uint64_t key = (uint64_t)1 << 63 | (uint64_t)(buffer + 1) << 32 | row.i;
-    cached *have = stay ? NULL : cg_find(g, key, depth, false);
+    cached *have = stay ? NULL : cg_find(g, key, n.depth, false);
     if (have)
-        return (value){have->text, have->depth};
+        return (value){have->text, have->depth, have->stays};
     const char *name = cg_name(g, "p"), *qualifier = g->written[buffer] ? "" : "const ";
     const char *elems = cg_dim(g, g->p->buffers[buffer].elems);
     const char *text = arena_printf(g->mem, "%s%s *const %s = %s + (mp_i64)(%s) * %s;\n", qualifier,
@@ -127,8 +132,8 @@ static value row_at(cgen *g, uint32_t buffer, kx row)
     else
         cg_text_at(g, depth, "%s", text);
     if (!stay)
-        cg_keep(g, key, depth, false, name);
-    return (value){name, depth};
+        cg_keep(g, key, depth, false, false, name);
+    return (value){name, depth, stay};
 }
 
 const char *cg_row_at(cgen *g, uint32_t buffer, kx row) { return row_at(g, buffer, row).text; }
@@ -186,20 +191,21 @@ static value load(cgen *g, kx x, bool stay)
     if (vector && g->elem > 0) {
         cached *have = cg_find(g, key, 0, false);
         if (have)
-            return (value){arena_printf(g->mem, "%s.%c", have->text, part[g->elem]), have->depth};
+            return (value){arena_printf(g->mem, "%s.%c", have->text, part[g->elem]), have->depth, have->stays};
         vector = false;
     }
     value row = row_at(g, e->buffer, e->a), offset = cg_value(g, e->b);
-    int depth = row.depth > offset.depth ? row.depth : offset.depth;
+    int depth = deepest(from_head(row), from_head(offset));
     const char *ok = NULL;
     if (guard_row) {
         value r = cg_value(g, e->a);
-        depth = r.depth > depth ? r.depth : depth;
+        depth = deepest(from_head(r), depth);
         ok = not_negative(g, NULL, r.text);
     }
     if (guard_offset)
         ok = not_negative(g, ok, offset.text);
     note n = cg_note(g, x);
+    stay |= depth > g->depth;
     depth = stay ? g->depth : settle(g, depth, n.flags & N_POINT);
     const char *of = g->written[e->buffer] ? "mp_get" : "mp_ld", *s = cg_suffix(b->type);
     if (vector) {
@@ -212,8 +218,8 @@ static value load(cgen *g, kx x, bool stay)
             cg_text(g, "%s", text);
         else
             cg_text_at(g, depth, "%s", text);
-        cg_keep(g, key, depth, false, name);
-        return (value){arena_printf(g->mem, "%s.x", name), depth};
+        cg_keep(g, key, depth, false, stay, name);
+        return (value){arena_printf(g->mem, "%s.x", name), depth, stay};
     }
     const char *text = arena_printf(g->mem, "%s_%s(%s + %s)", of, s, row.text, offset.text);
     if (ok)
@@ -245,7 +251,7 @@ const char *cg_room_at(cgen *g, uint32_t local)
     const char *name = cg_name(g, "q");
     cg_text_at(g, at->depth, "%s *const %s = r%u + (%s - %s) * %s;\n", cg_memory(l->type), name, local, at->text, first,
                cg_dim(g, l->elems));
-    cg_keep(g, key, at->depth, false, name);
+    cg_keep(g, key, at->depth, false, false, name);
     return name;
 }
 
@@ -278,7 +284,7 @@ static value both_sides(cgen *g, kx x, value cond)
     cg_text(g, "%s = %s;\n", name, c);
     cg_close(g);
     g->chosen--;
-    return (value){name, g->depth};
+    return (value){name, g->depth, true};
 }
 
 static const char *binary(cgen *g, const char *a, const char *op, const char *b)
@@ -332,14 +338,14 @@ static bool is_short(const kexpr *e, const char *text)
 value cg_value(cgen *g, kx x)
 {
     if (!kx_is(x))
-        return (value){"0", 0};
+        return (value){"0", 0, false};
     const kexpr *e = &g->p->exprs[x.i];
     switch ((kx_op)e->op) {
-    case KX_INT: return (value){cg_dim(g, kdim_int(e->value.i)), 0};
-    case KX_NUM: return (value){cg_number(g, (ktype)e->type, e->value.f), 0};
-    case KX_VAR: return (value){g->var[e->var].text, g->var[e->var].depth};
-    case KX_ROW: return (value){g->row.text, g->row.depth};
-    case KX_MEMBER: return (value){g->member.text, g->member.depth};
+    case KX_INT: return (value){cg_dim(g, kdim_int(e->value.i)), 0, false};
+    case KX_NUM: return (value){cg_number(g, (ktype)e->type, e->value.f), 0, false};
+    case KX_VAR: return (value){g->var[e->var].text, g->var[e->var].depth, false};
+    case KX_ROW: return (value){g->row.text, g->row.depth, false};
+    case KX_MEMBER: return (value){g->member.text, g->member.depth, false};
     case KX_IADD: case KX_ISUB: case KX_IMUL: case KX_IDIV: case KX_IMOD: case KX_DIM: case KX_STEP: case KX_ILOAD:
     case KX_BUCKET: case KX_IDX: case KX_LOCAL: case KX_OTHER: case KX_REALARG: case KX_TRAINING: case KX_LOAD:
     case KX_FROM_INT: case KX_MAP: case KX_RANDOM: case KX_SELECT: case KX_ISEL: break;
@@ -349,7 +355,7 @@ value cg_value(cgen *g, kx x)
     uint64_t key = (uint64_t)x.i << 32 | (n.flags & N_POINT ? g->point : 0);
     cached *have = cg_find(g, key, n.depth, is_volatile);
     if (have)
-        return (value){have->text, have->depth};
+        return (value){have->text, have->depth, have->stays};
     value v;
     bool either = e->op == KX_SELECT || e->op == KX_ISEL;
     if (e->op == KX_LOAD) {
@@ -359,19 +365,19 @@ value cg_value(cgen *g, kx x)
         v = both_sides(g, x, cond);
     } else {
         bool local = e->op == KX_LOCAL || e->op == KX_IDX;
-        value a = local ? (value){"0", 0} : cg_value(g, e->a), b = cg_value(g, e->b), c = cg_value(g, e->c);
-        int depth = a.depth > b.depth ? a.depth : b.depth;
-        depth = c.depth > depth ? c.depth : depth;
+        value a = local ? (value){"0", 0, false} : cg_value(g, e->a), b = cg_value(g, e->b), c = cg_value(g, e->c);
+        int depth = deepest(deepest(from_head(a), from_head(b)), from_head(c));
         const char *text = text_of(g, e, a.text, b.text, c.text);
         if (local && cg_storage(g, e->local) == IN_ROOM)
             g->reads_room = true;
         if (e->op == KX_ILOAD && g->written[e->buffer])
             g->reads_room = true;
+        stay |= depth > g->depth;
         if (is_short(e, text))
-            v = (value){text, depth};
+            v = (value){text, stay ? g->depth : depth, stay};
         else
             v = name_it(g, x, text, stay ? g->depth : settle(g, depth, n.flags & N_POINT), stay);
     }
-    cg_keep(g, key, v.depth, is_volatile, v.text);
+    cg_keep(g, key, v.depth, is_volatile, v.stays, v.text);
     return v;
 }

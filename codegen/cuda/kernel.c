@@ -1,7 +1,6 @@
 /* One kernel: its functions, locals, tiles. See kernel.h and cuda_gen.h. */
 #include "codegen/cuda/kernel.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "codegen/cuda/cuda_gen.h"
@@ -90,90 +89,28 @@ static bool has_fiber(const kkernel *k) { return k->fiber.kind != FIBER_NONE && 
 
 /* ---- functions ----------------------------------------------------------------------------------------- */
 
-static const char *round_16(cgen *g, kdim elems, int64_t copies, ktype t)
+/* Registers, and pointers to what is in room. */
+static void declare_locals(cgen *g)
 {
-    static const int64_t size[] = {[KT_F64] = 8, [KT_F32] = 4, [KT_F16] = 2, [KT_BF16] = 2, [KT_I64] = 8, [KT_I32] = 4, [KT_BOOL] = 1};
-    if (elems.is_const && elems.value <= INT32_MAX)
-        return arena_printf(g->mem, "%lld", (long long)((elems.value * copies * size[t] + 15) / 16 * 16));
-    if (elems.is_const)
-        return arena_printf(g->mem, "%lldLL", (long long)((elems.value * copies * size[t] + 15) / 16 * 16));
-    return arena_printf(g->mem, "(d[%u] * %lld + 15) / 16 * 16", elems.slot, (long long)(copies * size[t]));
-}
-
-/* Adds up sizes as constants while they are, as a text from then on. */
-typedef struct sizes { int64_t known; const char *text; } sizes;
-
-static void add_size(cgen *g, sizes *s, const char *bytes)
-{
-    char *end;
-    long long v = strtoll(bytes, &end, 10);
-    if (!*end || strcmp(end, "LL") == 0)
-        s->known += v;
-    else
-        s->text = s->text ? arena_printf(g->mem, "%s + %s", s->text, bytes) : bytes;
-}
-
-static const char *size_text(cgen *g, const sizes *s)
-{
-    return s->text ? arena_printf(g->mem, "(%lld + %s)", (long long)s->known, s->text)
-                   : arena_printf(g->mem, "%lldLL", (long long)s->known);
-}
-
-static bool groups_products(knode *const *body, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if ((body[i]->kind == KN_GEMM && kx_is(body[i]->gemm->group)) || groups_products(body[i]->body, body[i]->n_body))
-            return true;
-    return false;
-}
-
-static int64_t most_rows(const cgen *g)
-{
-    int64_t rows = g->k->tile > 1 ? g->k->tile : 1, block = g->k->walk && g->k->walk->kind == KN_BLOCKS ? g->k->walk->block : 1;
-    return rows > block ? rows : block;
-}
-
-/* Where everything lies in the room of a block and in the state of a piece. Declares the locals when `declare`. */
-static void locals(cgen *g, bool declare, cuda_kernel *out)
-{
-    sizes room = {0}, state = {0};
     bool walk = g->k->walk && g->k->walk->kind == KN_WALK;
     for (uint32_t i = 1; i < g->k->n_locals; i++) {
         const klocal *l = &g->k->locals[i];
-        local_place *at = &g->at[i];
+        const local_place *at = &g->at[i];
         storage kind = at->kind != IN_ROOM ? at->kind : walk ? at->walk_kind : IN_ROOM;
+        const char *type = cg_memory(l->type);
         int64_t slots = kind == IN_LANES ? (int64_t)cg_chunks(g, l->elems.value) * g->vec
                       : kind == IN_HEADS ? cg_chunks(g, g->total) : kind == IN_ALL ? l->elems.value : 0;
-        if (declare && slots)
-            cg_text_at(g, 0, "%s L%u[%lld];\n", cg_memory(l->type), i, (long long)(slots < 1 ? 1 : slots));
-        if (at->kind == IN_ROOM) {
-            uint32_t copies = cg_copies(g, i);
-            bool own = !l->tiled || !g->by_block;
-            if (declare) {
-                const char *start = arena_printf(g->mem, "(%s *)(room + %s)", cg_memory(l->type), size_text(g, &room));
-                if (own && g->groups > 1)
-                    cg_text_at(g, 0, "%s *const r%u = %s + group * %s;\n", cg_memory(l->type), i, start, cg_dim(g, l->elems));
-                else
-                    cg_text_at(g, 0, "%s *const r%u = %s;\n", cg_memory(l->type), i, start);
-            }
-            add_size(g, &room, round_16(g, l->elems, copies, l->type));
-        }
-        if (l->accumulator) {
-            at->state = size_text(g, &state);
-            add_size(g, &state, round_16(g, l->elems, 1, l->type));
-        }
+        if (slots)
+            cg_text_at(g, 0, "%s L%u[%lld];\n", type, i, (long long)slots);
+        if (at->kind != IN_ROOM)
+            continue;
+        if ((!l->tiled || !g->by_block) && g->groups > 1)
+            cg_text_at(g, 0, "%s *const r%u = (%s *)(room + (%s)) + group * %s;\n", type, i, type, at->offset, cg_dim(g, l->elems));
+        else
+            cg_text_at(g, 0, "%s *const r%u = (%s *)(room + (%s));\n", type, i, type, at->offset);
     }
-    if (groups_products(g->k->body->body, g->k->body->n_body)) {
-        if (declare)
-            cg_text_at(g, 0, "mp_i64 *const group_of = (mp_i64 *)(room + %s);\n", size_text(g, &room));
-        add_size(g, &room, round_16(g, kdim_int(most_rows(g)), 1, KT_I64));
-    }
-    if (declare && (room.known || room.text))
-        cg_text_at(g, 0, "(void)room;\n");
-    if (out) {
-        out->room_bytes = size_text(g, &room);
-        out->state_bytes = size_text(g, &state);
-    }
+    if (g->has_groups)
+        cg_text_at(g, 0, "mp_i64 *const group_of = (mp_i64 *)(room + (%s));\n", g->room_end);
 }
 
 static bool needs_room(const cgen *g)
@@ -181,7 +118,7 @@ static bool needs_room(const cgen *g)
     for (uint32_t i = 1; i < g->k->n_locals; i++)
         if (g->at[i].kind == IN_ROOM)
             return true;
-    return groups_products(g->k->body->body, g->k->body->n_body);
+    return g->has_groups;
 }
 
 /* Loops with `until` around the kernel's launch: when one has ended, the kernel has nothing to do. */
@@ -234,11 +171,11 @@ static void open_function(cgen *g, uint32_t kernel, bool piece)
         cg_text_at(g, 0, "const int group = threadIdx.x;\n");
     }
     if (needs_room(g)) {
-        cg_text_at(g, 0, "MP_SHARED(shared)\nchar *const room = L.room ? L.room + blockIdx.x * L.room_bytes : shared;\n");
+        cg_text_at(g, 0, "MP_SHARED(shared)\nchar *const room = L.room ? L.room + blockIdx.x * L.room_bytes : shared;\n(void)room;\n");
         if (open_sizes(g))
             cg_text_at(g, 0, "const mp_i64 *const d = A.dim;\n(void)d;\n");
     }
-    locals(g, true, NULL);
+    declare_locals(g);
 }
 
 static void close_function(cgen *g, const char *name, buf *out)
@@ -270,7 +207,7 @@ static void bind_row(cgen *g, const char *text)
 static void rows_function(cgen *g)
 {
     if (g->by_block) {
-        uint32_t tile = g->k->tile > 1 ? g->k->tile : 1;
+        uint32_t tile = g->tile;
         cg_open(g, false, "for (mp_i64 tile0 = L.lo + blockIdx.x * %uLL; tile0 < L.hi; tile0 += gridDim.x * %uLL)", tile, tile);
         cg_text_at(g, g->depth, "const mp_i64 tile1 = mp_min_i64(tile0 + %u, L.hi);\n", tile);
         cg_changed(g);
@@ -334,9 +271,9 @@ cuda_kernel cuda_kernel_print(arena *mem, const kplan *p, uint32_t kernel, uint3
     g->note = NEW_N(mem, note, p->n_exprs);
     const char *name = identifier(mem, g->k->name, number);
     cuda_kernel c = {.rows = arena_printf(mem, "%s_rows", name), .threads = g->threads,
-                     .rows_a_block = g->by_block ? g->k->tile > 1 ? (int)g->k->tile : 1 : g->groups,
-                     .pieces_a_block = g->by_block ? 1 : g->groups, .any_order = !g->by_block};
-    locals(g, false, &c);
+                     .rows_a_block = g->by_block ? (int)g->tile : g->groups,
+                     .pieces_a_block = g->by_block ? 1 : g->groups, .any_order = !g->by_block,
+                     .room_bytes = g->room_bytes, .state_bytes = g->state_bytes};
     open_function(g, kernel, false);
     rows_function(g);
     close_function(g, c.rows, out);

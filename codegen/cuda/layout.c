@@ -419,8 +419,8 @@ uint32_t cg_copies(const cgen *g, uint32_t local)
     if (!l->tiled || !g->by_block)
         return (uint32_t)g->groups;
     if (l->scope == SCOPE_ROW)
-        return g->k->tile > 1 ? g->k->tile : 1;
-    return g->k->walk && g->k->walk->kind == KN_BLOCKS ? g->k->walk->block : (uint32_t)g->groups;
+        return g->tile;
+    return g->k->walk && g->k->walk->kind == KN_BLOCKS ? g->block : (uint32_t)g->groups;
 }
 
 /* ---- other facts --------------------------------------------------------------------------------------- */
@@ -480,4 +480,7 @@ void cg_layout(cgen *g)
         g->nests[i].total = spread(g, &g->nests[i]);
     }
     place_locals(g);
+    g->tile = g->k->tile > 1 ? g->k->tile : 1;
+    g->block = g->k->walk && g->k->walk->kind == KN_BLOCKS ? g->k->walk->block : 1;
+    cg_room(g);
 }

@@ -36,6 +36,7 @@ const char *cg_map(cgen *g, const kexpr *e, const char *a, const char *b, const 
     case OP_EXP: return call(g, "exp", e, a, NULL);
     case OP_EXPM1: return call(g, "expm1", e, a, NULL);
     case OP_LOG: return call(g, "log", e, a, NULL);
+    case OP_LOG1P: return call(g, "log1p", e, a, NULL);
     case OP_SQRT: case OP_SQRT0: return call(g, "sqrt", e, a, NULL);
     case OP_RSQRT: return call(g, "rsqrt", e, a, NULL);
     case OP_SIN: return call(g, "sin", e, a, NULL);

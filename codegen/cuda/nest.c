@@ -17,7 +17,7 @@ static const char *by_lane(cgen *g, const char *text)
         return have->text;
     const char *name = cg_name(g, "e");
     cg_text_at(g, 0, "const %s %s = %s;\n", g->wide ? "mp_i64" : "int", name, text);
-    cg_keep(g, key, 0, false, name);
+    cg_keep(g, key, 0, false, false, name);
     return name;
 }
 

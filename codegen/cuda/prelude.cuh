@@ -264,6 +264,7 @@ MP_DEVICE void mp_put4_bf16(mp_u16 *p, float x, float y, float z, float w)
     MP_DEVICE T mp_exp_##s(T a) { return f(exp)(a); }                                               \
     MP_DEVICE T mp_expm1_##s(T a) { return f(expm1)(a); }                                           \
     MP_DEVICE T mp_log_##s(T a) { return f(log)(a); }                                               \
+    MP_DEVICE T mp_log1p_##s(T a) { return f(log1p)(a); }                                           \
     MP_DEVICE T mp_sqrt_##s(T a) { return f(sqrt)(a); }                                             \
     MP_DEVICE T mp_rsqrt_##s(T a) { return (T)1 / f(sqrt)(a); }                                     \
     MP_DEVICE T mp_sin_##s(T a) { return f(sin)(a); }                                               \

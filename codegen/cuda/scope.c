@@ -175,7 +175,7 @@ cached *cg_find(cgen *g, uint64_t key, int depth, bool is_volatile)
     return c;
 }
 
-void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, const char *text)
+void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, bool stays, const char *text)
 {
     bool fresh;
     uint64_t *at = map_slot_of(&g->cache, key, &fresh);
@@ -190,7 +190,7 @@ void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, const char *tex
         }
         *at = ++g->n_values;
     }
-    g->values[*at - 1] = (cached){text, g->scope[depth].serial, depth, is_volatile, g->stamp};
+    g->values[*at - 1] = (cached){text, g->scope[depth].serial, depth, is_volatile, stays, g->stamp};
 }
 
 const char *cg_dim(cgen *g, kdim d)
@@ -203,7 +203,7 @@ const char *cg_dim(cgen *g, kdim d)
         return have->text;
     const char *name = arena_printf(g->mem, "d%u", d.slot);
     cg_text_at(g, 0, "const mp_i64 %s = A.dim[%u];\n", name, d.slot);
-    cg_keep(g, key, 0, false, name);
+    cg_keep(g, key, 0, false, false, name);
     return name;
 }
 
@@ -216,6 +216,6 @@ const char *cg_buffer(cgen *g, uint32_t buffer)
     const char *type = cg_memory(g->p->buffers[buffer].type), *name = arena_printf(g->mem, "b%u", buffer);
     const char *qualifier = g->written[buffer] ? "" : "const ";
     cg_text_at(g, 0, "%s%s *const %s = (%s%s *)A.buf[%u];\n", qualifier, type, name, qualifier, type, buffer);
-    cg_keep(g, key, 0, false, name);
+    cg_keep(g, key, 0, false, false, name);
     return name;
 }

@@ -155,8 +155,8 @@ static void blocks_of(cgen *g, const knode *n, const char *row, const char *from
 {
     if (!g->piece)
         cg_text(g, "mp_i64 at_row = %s;\n", row);
-    cg_open(g, false, "for (mp_i64 block0 = %s; block0 < %s; block0 += %u)", from, to, n->block);
-    cg_text_at(g, g->depth, "const mp_i64 block1 = mp_min_i64(block0 + %u, %s);\n", n->block, to);
+    cg_open(g, false, "for (mp_i64 block0 = %s; block0 < %s; block0 += %u)", from, to, g->block);
+    cg_text_at(g, g->depth, "const mp_i64 block1 = mp_min_i64(block0 + %u, %s);\n", g->block, to);
     if (g->piece) {
         cg_text_at(g, g->depth, "const mp_i64 block_row = tile0, block_last = tile0;\n");
     } else {

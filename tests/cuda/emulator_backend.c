@@ -1,6 +1,7 @@
 /* The compiler's back end for tests of the CUDA printer: a library in the place of the CPU's (compiler/driver/backend.h), which prints
  * CUDA C, compiles it with the system's C compiler and the emulator in front, and hands back the object. So everything that runs on
  * the CPU, the command with all its options, runs the kernels of the CUDA back end. */
+#define _GNU_SOURCE
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,13 @@ __attribute__((visibility("default"))) const cpu_backend *mpc_cpu_backend_v1(voi
 
 static void write_bytes(buf *out, const char *name, const void *bytes, size_t n)
 {
-    buf_printf(out, "static const unsigned char %s[%zu] __attribute__((aligned(16))) = {", name, n + 1);
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, "%u,", ((const unsigned char *)bytes)[i]);
-    buf_puts(out, "0};\n");
+    buf_printf(out, "static const char %s[%zu] __attribute__((aligned(16))) =", name, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (i % 64 == 0)
+            buf_puts(out, i ? "\"\n\"" : "\"");
+        buf_printf(out, "\\%03o", ((const unsigned char *)bytes)[i]);
+    }
+    buf_puts(out, n ? "\";\n" : "\"\";\n");
 }
 
 static void write_table(const module_input *in, const cuda_kernel *k, uint32_t n, buf *out)
@@ -69,25 +73,25 @@ static bool read_file(const char *path, object_bytes *out)
 
 static bool compile(const buf *text, object_bytes *out, char *err, size_t err_size)
 {
-    char folder[] = "/tmp/mpc-emulator-XXXXXX", source[64], object[64];
+    char folder[] = "/tmp/mpc-emulator-XXXXXX", text_file[64], object[64];
     if (text->failed || !mkdtemp(folder)) {
         snprintf(err, err_size, "the emulator's source cannot be written");
         return false;
     }
-    snprintf(source, sizeof source, "%s/kernels.c", folder);
+    snprintf(text_file, sizeof text_file, "%s/kernels.c", folder);
     snprintf(object, sizeof object, "%s/kernels.o", folder);
-    FILE *f = fopen(source, "wb");
+    FILE *f = fopen(text_file, "wb");
     bool ok = f && fwrite(text->at, 1, text->n, f) == text->n;
     ok = f && fclose(f) == 0 && ok;
     const char *reverse = getenv("EMU_REVERSE") ? "-DEMU_REVERSE" : "-DEMU_FORWARD";
     const char *argv[] = {EMU_CC, "-std=gnu11", "-O1", "-fPIC", "-w", "-fno-asynchronous-unwind-tables", "-fno-stack-protector",
                           "-ffp-contract=off", "-I" EMU_ROOT, "-I" EMU_ROOT "/include", reverse, "-include", "tests/cuda/emulator.h", "-c",
-                          source, "-o", object, NULL};
+                          text_file, "-o", object, NULL};
     ok = ok && run(argv) && read_file(object, out);
     if (!ok)
-        snprintf(err, err_size, "the CUDA source does not compile for the emulator: %s", source);
+        snprintf(err, err_size, "the CUDA source does not compile for the emulator: %s", text_file);
     if (ok && !getenv("EMU_KEEP")) {
-        unlink(source);
+        unlink(text_file);
         unlink(object);
         rmdir(folder);
     }
