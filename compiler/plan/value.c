@@ -324,6 +324,30 @@ static kx count_value(body *b, ir_val v, spot w)
     }
 }
 
+/* The member's number in its domain: of an edge that in the edge list. */
+static kx member_number(body *b, ir_dom dom, spot w)
+{
+    bool out = w.at == AT_MEMBER && b->kp->fiber.kind == FIBER_OUT;
+    if (dom.i == 0)
+        return kx_int(b->p, 0);
+    if (b->pl->l->domains[dom.i].kind != DOM_EDGES)
+        return w.row;
+    return kx_iload(b->p, buffer_of(b->pl, BUF_GRAPH, out ? GRAPH_OUT_EID : GRAPH_IN_EID), out ? kx_member(b->p) : w.row);
+}
+
+static kx dropout(body *b, ir_val v, spot w, const kx *idx, kx a, kx rate, kx key)
+{
+    kplan *p = b->p;
+    const ir_node *n = at_of(b->pl, v);
+    ktype t = kreg_of((ir_type)n->type);
+    kx u = kx_random(p, key, member_number(b, n->dom, w), linear(b, v, idx), n->u.place);
+    kx keeps = kx_map(p, OP_LE, KT_BOOL, kx_cast(p, KT_F32, rate), u, (kx){0});
+    kx rest = kx_map(p, OP_SUB, t, kx_num(p, t, 1), rate, (kx){0});
+    kx scale = kx_map(p, OP_DIV, t, kx_num(p, t, 1), rest, (kx){0});
+    kx factor = kx_select(p, kx_training(p), kx_map(p, OP_WHERE, t, keeps, scale, kx_num(p, t, 0)), kx_num(p, t, 1));
+    return kx_map(p, OP_MUL, t, a, factor, (kx){0});
+}
+
 static kx element_wise(body *b, ir_val v, spot w, const kx *idx)
 {
     planner *pl = b->pl;
@@ -345,6 +369,8 @@ static kx element_wise(body *b, ir_val v, spot w, const kx *idx)
         return kx_map(p, OP_LE, KT_BOOL, kx_num(p, KT_F64, 0), kx_from_int(p, KT_F64, a[0]), (kx){0});
     case OP_STOP:
         return a[0];
+    case OP_DROPOUT:
+        return dropout(b, v, w, idx, a[0], a[1], a[2]);
     case OP_EQ: case OP_NE: case OP_LT: case OP_LE:
         for (int k = 0; k < 2; k++)
             if (kx_at(p, a[k])->type == KT_I64)
