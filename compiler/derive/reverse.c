@@ -12,11 +12,36 @@
 
 /* ---- contributions ---- */
 
+/* Which branch of a where, 1 or 2, is 0; 0 if v is none such. */
+static uint32_t empty_branch(const ir_layer *l, ir_val v)
+{
+    double x;
+    for (uint32_t k = 1; ir_at(l, v)->op == OP_WHERE && k <= 2; k++)
+        if (ir_is_uniform(l, ir_at(l, v)->args[k], &x) && x == 0)
+            return k;
+    return 0;
+}
+
+static ir_val where_like(ir_layer *l, ir_val cond, uint32_t empty, ir_val x, ir_val other)
+{
+    return empty == 1 ? ir_where(l, cond, other, x) : ir_where(l, cond, x, other);
+}
+
+/* What flows through both branches of one choice is one choice: where(c, a, 0) + where(c, 0, b) = where(c, a, b). */
+static ir_val sum_of(ir_layer *l, ir_val a, ir_val b)
+{
+    const uint32_t m = empty_branch(l, a), n = empty_branch(l, b);
+    if (!m || !n || !ir_same(ir_at(l, a)->args[0], ir_at(l, b)->args[0]))
+        return ir_add(l, a, b);
+    ir_val cond = ir_at(l, a)->args[0], x = ir_at(l, a)->args[3 - m], y = ir_at(l, b)->args[3 - n];
+    return m == n ? where_like(l, cond, m, ir_add(l, x, y), ir_at(l, a)->args[m]) : where_like(l, cond, m, x, y);
+}
+
 void derive_add(derivation *d, ir_val v, ir_val g)
 {
     if (!derive_wants(d, v))
         return;
-    d->cot[v.i] = ir_is(d->cot[v.i]) ? ir_add(d->l, d->cot[v.i], g) : g;
+    d->cot[v.i] = ir_is(d->cot[v.i]) ? sum_of(d->l, d->cot[v.i], g) : g;
 }
 
 void derive_add_members(derivation *d, ir_val v, ir_val g, ir_dom dom)
@@ -147,12 +172,23 @@ ir_val derive_ranked(derivation *d, ir_val g, uint32_t rank)
     return ir_reshape(d->l, g, &s);
 }
 
-ir_val derive_times(derivation *d, ir_val dy, ir_val factor, bool wild)
+static ir_val times(ir_layer *l, ir_val dy, ir_val factor, bool wild)
 {
     double c;
-    if (wild && !(ir_is_uniform(d->l, factor, &c) && isfinite(c)))
-        return ir_ew2(d->l, OP_MUL0, dy, factor);
-    return ir_mul(d->l, dy, factor);
+    if (wild && !(ir_is_uniform(l, factor, &c) && isfinite(c)))
+        return ir_ew2(l, OP_MUL0, dy, factor);
+    return ir_mul(l, dy, factor);
+}
+
+ir_val derive_times(derivation *d, ir_val dy, ir_val factor, bool wild)
+{
+    ir_layer *l = d->l;
+    const uint32_t empty = empty_branch(l, dy);
+    if (empty) {                    /* within the choice, so that it can join others */
+        const ir_val cond = ir_at(l, dy)->args[0], zero = ir_at(l, dy)->args[empty];
+        return where_like(l, cond, empty, times(l, ir_at(l, dy)->args[3 - empty], factor, wild), zero);
+    }
+    return times(l, dy, factor, wild);
 }
 
 ir_val derive_zero(derivation *d, ir_val like) { return ir_const(d->l, derive_type(d->l, like), 0); }

@@ -44,13 +44,18 @@ void derive_AGG_PROD(derivation *d, ir_val y, ir_val dy)
     derive_add(d, a, ir_where(l, is_zero, at_members(d, of_zero, along), ir_div(l, at_members(d, of_other, along), rest)));
 }
 
+static ir_val without_mean(ir_layer *l, ir_val a, ir_val of, ir_val along, ir_val members)
+{
+    return ir_sub(l, a, ir_gather(l, ir_div(l, ir_agg(l, OP_AGG_SUM, of, along), members), along));
+}
+
 /* a minus the mean of its group. The mean of values far from zero is rounded, and what is left after the first time is small,
- * so its own mean is exact enough. */
+ * so its own mean is exact enough. Over the reals that is 0, whatever a is: it has no derivative, and is not to be worked
+ * out over the reals either, which the stop prevents. */
 static ir_val centred(ir_layer *l, ir_val a, ir_val along, ir_val members)
 {
-    for (int turn = 0; turn < 2; turn++)
-        a = ir_sub(l, a, ir_gather(l, ir_div(l, ir_agg(l, OP_AGG_SUM, a, along), members), along));
-    return a;
+    ir_val once = without_mean(l, a, a, along, members);
+    return without_mean(l, once, ir_ew1(l, OP_STOP, once), along, members);
 }
 
 void derive_AGG_VAR(derivation *d, ir_val y, ir_val dy)

@@ -279,6 +279,7 @@ static void limits(void)
           true);
     limit("layer A(d) { node x[d]; node y0 = x;\n", "iterate y# = y@ for 2 { next y# = y# + 1; }\n", 2000,
           "update g = y1999; }", true);
+    limit("layer A(d) { node x[d]; node y0 = x;\n", "node y# = where(x < #, y@ * x, 0);\n", 3000, "update g = grad(y2999, x); }", true);
     limit("layer A(d) { node x[d]; node y0 = sigmoid(x) * x;\n", "node y# = grad(y@, x);\n", 14, "update g = y13; }",
           true);
 }
