@@ -54,6 +54,7 @@ struct mp_layer {
     binding *gradients, *cotangents;        /* by input, by output */
     own_output *own;                /* by output */
     bind_count bound, bound_grads;  /* of inputs and outputs, of gradients and cotangents */
+    bool no_dropout;                /* in passes of training, too: `training` is false there */
     bool ran;                       /* a forward has succeeded since the outputs' shapes last changed: */
     desc_program_kind last;         /* this one */
     prepared *prepared[DESC_PROGRAM_KINDS];

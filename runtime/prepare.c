@@ -468,7 +468,6 @@ static mp_status prepare_all(mp_layer *layer, mp_graph *g, desc_program_kind kin
     if (st)
         return st;
     p->args = (mp_kargs){ .buf = p->now, .dim = p->dim, .real = p->real, .step = p->step };
-    p->args.training = kind != DESC_FORWARD;
     find_loops(p);
     if (kind == DESC_BACKWARD)
         st = wanted_find(layer, p);

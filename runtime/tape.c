@@ -294,6 +294,8 @@ mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape 
         memcpy(t->kept_at, p->kept_at, t->n_outputs * sizeof *t->kept_at);
     point_to_tape(p, t);
     p->args.seed = seed;
+    p->args.training = !layer->no_dropout;
+    t->no_dropout = layer->no_dropout;
     program_run(layer, p);
     layer_ran(layer, DESC_TRAIN);
     tape_fill(layer, p, g, seed, t);
@@ -356,6 +358,7 @@ static mp_status run_backward(mp_layer *layer, mp_tape *t)
         return st;
     point_to_tape(p, t);
     p->args.seed = t->seed;
+    p->args.training = !t->no_dropout;
     program_run(layer, p);
     return MP_OK;
 }

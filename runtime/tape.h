@@ -20,6 +20,7 @@ struct mp_tape {
     mp_graph *graph;
     const desc_layer *desc;         /* of the code that filled it */
     uint64_t seed;
+    bool no_dropout;
     char *memory;
     size_t bytes;
     uint32_t n_inputs, n_outputs, n_saved, n_loops;

@@ -9,13 +9,6 @@ bool train_differentiable(const ir_layer *l, ir_val v)
     return ir_is_float(ir_at(l, v)->type);
 }
 
-static ir_val is_training(void *ud, ir_copier *c, ir_val old, const ir_val *args)
-{
-    (void)ud;
-    (void)args;
-    return ir_at(c->from, old)->op == OP_TRAINING ? ir_const(c->to, T_BOOL, 1) : (ir_val){0};
-}
-
 /* The value of which the output's rows are: of a source-side value, the destinations' rows; of one value, each row. */
 static ir_val as_rows(ir_layer *l, const ir_output *o)
 {
@@ -48,7 +41,7 @@ static uint32_t add_cotangents(ir_layer *l, arena *mem, uint32_t n_outputs, deri
 
 ir_layer *train_joint(const ir_layer *forward, arena *mem, const bool *wanted, uint32_t *n_cotangents)
 {
-    ir_layer *l = ir_rebuild(forward, mem, is_training, NULL);
+    ir_layer *l = ir_compact(forward, mem);
     uint32_t n_inputs = l->n_inputs, n_outputs = l->n_outputs, n = 0;
     derive_seed *seeds = NEW_N(mem, derive_seed, n_outputs + 1);
     ir_val *of = NEW_N(mem, ir_val, n_inputs + 1), *grads = NEW_N(mem, ir_val, n_inputs + 1);

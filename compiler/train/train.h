@@ -3,7 +3,7 @@
  *     forward IR -> joint IR (outputs and gradients) -> passes -> cut -> train IR, backward IR
  *
  * The joint layer is the forward's with an input more for the cotangent of each floating output, and an output more for
- * each gradient. `training` is true in it. After the passes it is cut: what does not depend on a cotangent is the
+ * each gradient. After the passes it is cut: what does not depend on a cotangent is the
  * forward's, and those of its values that gradients read are saved by the train layer, or computed again by the backward
  * layer from what is saved or bound anyway. docs/derivatives.md, section 3, has the rule.
  */
