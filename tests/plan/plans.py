@@ -49,6 +49,7 @@ def main():
     mpc = sys.argv[1]
     examples = sorted(glob.glob(os.path.join(ROOT, "examples", "layers", "*.mp")))
     others = sorted(set(glob.glob(os.path.join(ROOT, "examples", "**", "*.mp"), recursive=True)) - set(examples))
+    others += sorted(glob.glob(os.path.join(ROOT, "bench", "layers", "*.mp")))
     others += sorted(glob.glob(os.path.join(ROOT, "tests", "passes", "programs", "*.mp")))
     lines, wrong = [], []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
