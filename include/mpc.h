@@ -35,6 +35,7 @@ typedef struct mpc_options {
     int verify;                     /* check the IR after every pass */
     int no_cache;                   /* compile anew, and keep nothing on disk */
     int debug;                      /* lines of the source in the code, for debuggers and profilers */
+    const char *grad;               /* gradients of: "all" (NULL, too), "params", "none", or names with commas between */
 } mpc_options;
 
 enum { MPC_O0 = 1, MPC_O1 = 2, MPC_O2 = 3, MPC_O3 = 4 };

@@ -40,6 +40,7 @@ static exit_status explain_text(const cli_options *o, compilation *c, buf *out)
 exit_status cmd_explain(const cli_options *o)
 {
     compile_options co = options_compile(o);
+    co.programs = o->grad ? COMPILE_ALL : COMPILE_FORWARD;
     compilation *c = compile_new(&co);
     buf out = buf_make(NULL);
     session s = {0};

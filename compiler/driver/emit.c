@@ -129,8 +129,28 @@ static compile_result each_layer(compilation *c, void (*write)(const compiled_la
     return COMPILE_OK;
 }
 
-static void write_ir(const compiled_layer *l, buf *out) { ir_print(l->ir, out); }
-static void write_plan(const compiled_layer *l, buf *out) { plan_print(l->plan, out); }
+static void write_ir(const compiled_layer *l, buf *out)
+{
+    ir_print(l->ir, out);
+    if (!l->training)
+        return;
+    buf_putc(out, '\n');
+    ir_print(l->training->train, out);
+    buf_putc(out, '\n');
+    ir_print(l->training->backward, out);
+}
+
+static void write_plan(const compiled_layer *l, buf *out)
+{
+    plan_print(l->plan, out);
+    if (!l->training)
+        return;
+    buf_putc(out, '\n');
+    plan_print(l->train_plan, out);
+    buf_putc(out, '\n');
+    plan_print(l->backward_plan, out);
+}
+
 static void write_dot(const compiled_layer *l, buf *out) { dot_print(l->ir, out); }
 static void write_explain(const compiled_layer *l, buf *out) { explain_layer(l, NULL, out); }
 
@@ -146,6 +166,8 @@ compile_result emit_text(compilation *c, const char *name, const char *text, siz
     }
     if (r != COMPILE_OK && r != COMPILE_WRONG)
         return r;
+    if (!c->opt.grad && kind != MPC_EMIT_OBJ && kind != MPC_EMIT_HEADER)        /* for people: what they ask for */
+        c->opt.programs = COMPILE_FORWARD;
     switch (kind) {
     case MPC_EMIT_IR: case MPC_EMIT_DOT:
         r = compile_lower(c);

@@ -186,9 +186,9 @@ static explain_cost print_kernel(const kplan *p, uint32_t i, const explain_graph
     return cost;
 }
 
-static void print_total(const compiled_layer *l, const explain_graph *g, explain_cost all, buf *out)
+static void print_total(const compiled_layer *l, const kplan *p, const explain_graph *g, explain_cost all, buf *out)
 {
-    explain_cost unfused = explain_unfused(l->lowered, g);
+    explain_cost unfused = p == l->plan ? explain_unfused(l->lowered, g) : (explain_cost){0};
     buf_puts(out, "\n  all kernels: ");
     print_count(out, all.flops);
     buf_puts(out, "flop, ");
@@ -201,7 +201,7 @@ static void print_total(const compiled_layer *l, const explain_graph *g, explain
         print_count(out, unfused.bytes);
         buf_puts(out, "B");
     }
-    if (l->plan->n_loops)
+    if (p->n_loops)
         buf_puts(out, "; loops to their limit");
     buf_putc(out, '\n');
 }
@@ -304,13 +304,8 @@ static void print_passes(const compiled_layer *l, buf *out)
     buf_free(&text);
 }
 
-void explain_layer(const compiled_layer *l, const explain_graph *g, buf *out)
+static void print_program(const compiled_layer *l, const kplan *p, const explain_graph *g, buf *out)
 {
-    const kplan *p = l->plan;
-    buf_printf(out, "layer %s: %u kernel%s\n", l->name, p->n_kernels, p->n_kernels == 1 ? "" : "s");
-    if (g)
-        buf_printf(out, "  graph: %lld source and %lld destination nodes, %lld edges, %lld graph%s\n", (long long)g->n_src,
-                   (long long)g->n_dst, (long long)g->n_edges, (long long)g->n_graphs, g->n_graphs == 1 ? "" : "s");
     print_interface(p, g, out);
     buf_puts(out, "\n  kernels\n");
     explain_cost all = {.known = g != NULL};
@@ -323,8 +318,44 @@ void explain_layer(const compiled_layer *l, const explain_graph *g, buf *out)
         all = (explain_cost){all.known && cost.known, all.flops + times * cost.flops, all.bytes + times * cost.bytes};
     }
     if (all.known)
-        print_total(l, g, all, out);
+        print_total(l, p, g, all, out);
     print_steps(p, out);
     print_memory(p, g, out);
+}
+
+/* What the backward has of the training pass, and what it computes again. */
+static void print_cut(const train_layers *t, buf *out)
+{
+    buf_puts(out, "\n  what gradients read of the forward (bytes and times at typical sizes where they are open)\n");
+    for (uint32_t i = 0; i < t->n_choices; i++) {
+        const train_choice *c = &t->choices[i];
+        buf_printf(out, "    %-16s %-11s by %-6s ", c->name ? c->name : "", c->op, c->rows ? c->rows : "call");
+        buf_puts(out, c->saved ? "saved, " : c->is_output ? "read from the output, " : "computed again, ");
+        if (c->saved) {
+            print_count(out, c->bytes);
+            buf_puts(out, "B; ");
+        }
+        buf_printf(out, "%.3g ms to compute again\n", c->ns / 1e6);
+    }
+    if (!t->n_choices)
+        buf_puts(out, "    nothing but inputs and params\n");
+}
+
+void explain_layer(const compiled_layer *l, const explain_graph *g, buf *out)
+{
+    const kplan *p = l->plan;
+    buf_printf(out, "layer %s: %u kernel%s\n", l->name, p->n_kernels, p->n_kernels == 1 ? "" : "s");
+    if (g)
+        buf_printf(out, "  graph: %lld source and %lld destination nodes, %lld edges, %lld graph%s\n", (long long)g->n_src,
+                   (long long)g->n_dst, (long long)g->n_edges, (long long)g->n_graphs, g->n_graphs == 1 ? "" : "s");
+    print_program(l, p, g, out);
     print_passes(l, out);
+    if (!l->training)
+        return;
+    buf_printf(out, "\nlayer %s, training pass: %u kernel%s\n", l->name, l->train_plan->n_kernels, l->train_plan->n_kernels == 1 ? "" : "s");
+    print_program(l, l->train_plan, g, out);
+    buf_printf(out, "\nlayer %s, backward: %u kernel%s\n", l->name, l->backward_plan->n_kernels,
+               l->backward_plan->n_kernels == 1 ? "" : "s");
+    print_program(l, l->backward_plan, g, out);
+    print_cut(l->training, out);
 }

@@ -15,8 +15,8 @@
 static const char prologue[] =
     "#ifndef MPC_GENERATED_BIND\n"
     "#define MPC_GENERATED_BIND\n"
-    "/* Binds compact row-major memory; rows are those of the graph. */\n"
-    "static inline mp_status mpc_generated_bind(mp_layer *layer, const mp_graph *graph, const char *name, const void *data)\n"
+    "/* Binds compact row-major memory, or with `grad` its derivative's; rows are those of the graph. */\n"
+    "static inline mp_status mpc_generated_bind(mp_layer *layer, const mp_graph *graph, const char *name, const void *data, int grad)\n"
     "{\n"
     "    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLFloat, 16, 1},\n"
     "                                       {kDLBfloat, 16, 1}, {kDLInt, 32, 1}, {kDLUInt, 8, 1}};\n"
@@ -47,7 +47,7 @@ static const char prologue[] =
     "    t.shape = shape;\n"
     "    t.strides = NULL;\n"
     "    t.byte_offset = 0;\n"
-    "    return mp_bind(layer, name, &t, 0);\n"
+    "    return grad ? mp_bind_grad(layer, name, data ? &t : NULL, 0) : mp_bind(layer, name, &t, 0);\n"
     "}\n"
     "#endif\n";
 
@@ -60,7 +60,7 @@ static bool is_taken(const char *name)
         "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm", "bool", "catch", "class",
         "delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new", "operator", "private", "protected",
         "public", "template", "this", "throw", "true", "try", "typename", "using", "virtual", "and", "or", "not", "xor",
-        "module", "layer", "graph", "st", "statics", "NULL"};
+        "module", "layer", "graph", "st", "statics", "n", "seed", "tape", "NULL"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i], name) == 0)
             return true;
@@ -176,10 +176,10 @@ static void describe_arguments(const ir_layer *l, const char *const *names, buf 
     }
 }
 
-static void signature(const ir_layer *l, const char *const *names, buf *out)
+static void signature(const ir_layer *l, bool train, const char *const *names, buf *out)
 {
     uint32_t at = 0;
-    buf_printf(out, "static inline mp_status %s(mp_module *module, mp_layer **layer, mp_graph *graph", l->name);
+    buf_printf(out, "static inline mp_status %s%s(mp_module *module, mp_layer **layer, mp_graph *graph", l->name, train ? "_train" : "");
     for (uint32_t i = 0; i < l->n_statics; i++)
         if (!l->statics[i].fixed)
             buf_printf(out, ",\n    %s %s", l->statics[i].real ? "double" : "int64_t", names[at++]);
@@ -187,7 +187,7 @@ static void signature(const ir_layer *l, const char *const *names, buf *out)
         buf_printf(out, ",\n    const %s *%s", c_type((ir_type)ir_at(l, l->inputs[i].value)->type), names[at++]);
     for (uint32_t i = 0; i < l->n_outputs; i++)
         buf_printf(out, ",\n    %s *%s", c_type((ir_type)ir_at(l, l->outputs[i].value)->type), names[at++]);
-    buf_puts(out, ")\n");
+    buf_puts(out, train ? ",\n    uint64_t seed, mp_tape **tape)\n" : ")\n");
 }
 
 static uint32_t open_statics(const ir_layer *l)
@@ -218,13 +218,57 @@ static void create(const ir_layer *l, const char *const *names, buf *out)
     buf_printf(out, "        st = mp_layer_create(module, \"%s\", %s, %s, layer);\n    }\n", l->name, n ? "statics" : "NULL", n ? "n" : "0");
 }
 
-static void print_layer(arena *a, const ir_layer *l, buf *out)
+/* The forward of inference, or the training pass: binds and calls. */
+static void forward(const ir_layer *l, bool train, const arguments *g, buf *out)
 {
+    uint32_t at = open_statics(l);
+    signature(l, train, g->names.at, out);
+    buf_puts(out, "{\n    mp_status st = MP_OK;\n");
+    create(l, g->names.at, out);
+    for (uint32_t i = 0; i < l->n_inputs; i++, at++)
+        buf_printf(out, "    if (st == MP_OK)\n        st = mpc_generated_bind(*layer, graph, \"%s\", %s, 0);\n", l->inputs[i].name, g->names.at[at]);
+    for (uint32_t i = 0; i < l->n_outputs; i++, at++)
+        buf_printf(out, "    if (st == MP_OK && %s)\n        st = mpc_generated_bind(*layer, graph, \"%s\", %s, 0);\n", g->names.at[at],
+                   l->outputs[i].name, g->names.at[at]);
+    buf_printf(out, "    return st == MP_OK ? %s : st;\n}\n", train ? "mp_forward_train(*layer, graph, seed, tape)" : "mp_forward(*layer, graph)");
+}
+
+/* Names with d_ before them: cotangents of outputs, then gradients of what was wanted. */
+static void backward(arena *a, const compiled_layer *c, buf *out)
+{
+    const ir_layer *l = c->lowered;
+    arguments g = {.a = a};
+    VEC(const char *) of = {0};
+    buf_printf(out, "\n/* The backward of a training pass: from the cotangents of the outputs (NULL: zero; all NULL: ones) to the gradients, each\n"
+                    " * overwritten; what is NULL is not computed. */\n"
+                    "static inline mp_status %s_backward(mp_layer *layer, mp_graph *graph, mp_tape *tape", l->name);
+    for (uint32_t i = 0; i < l->n_outputs; i++) {
+        ir_type t = (ir_type)ir_at(l, l->outputs[i].value)->type;
+        if (!train_differentiable(l, l->outputs[i].value))
+            continue;
+        buf_printf(out, ",\n    const %s *%s", c_type(t), argument(&g, arena_printf(a, "d_%s", l->outputs[i].name)));
+        vec_push(a, &of, l->outputs[i].name);
+    }
+    for (uint32_t i = 0; i < l->n_inputs; i++) {
+        ir_type t = (ir_type)ir_at(l, l->inputs[i].value)->type;
+        if (!c->wanted[i])
+            continue;
+        buf_printf(out, ",\n    %s *%s", c_type(t), argument(&g, arena_printf(a, "d_%s", l->inputs[i].name)));
+        vec_push(a, &of, l->inputs[i].name);
+    }
+    buf_puts(out, ")\n{\n    mp_status st = MP_OK;\n");
+    for (uint32_t i = 0; i < of.n; i++)
+        buf_printf(out, "    if (st == MP_OK)\n        st = mpc_generated_bind(layer, graph, \"%s\", %s, 1);\n", of.at[i], g.names.at[i]);
+    buf_puts(out, "    return st == MP_OK ? mp_backward(layer, tape) : st;\n}\n");
+}
+
+static void print_layer(arena *a, const compiled_layer *c, buf *out)
+{
+    const ir_layer *l = c->lowered;
     arguments g = {.a = a};
     for (uint32_t i = 0; i < l->n_statics; i++)
         if (!l->statics[i].fixed)
             argument(&g, l->statics[i].name);
-    uint32_t at = g.names.n;
     for (uint32_t i = 0; i < l->n_inputs; i++)
         argument(&g, l->inputs[i].name);
     for (uint32_t i = 0; i < l->n_outputs; i++)
@@ -234,15 +278,13 @@ static void print_layer(arena *a, const ir_layer *l, buf *out)
     describe_arguments(l, g.names.at, out);
     buf_puts(out, " */\n");
     print_defaults(l, out);
-    signature(l, g.names.at, out);
-    buf_puts(out, "{\n    mp_status st = MP_OK;\n");
-    create(l, g.names.at, out);
-    for (uint32_t i = 0; i < l->n_inputs; i++, at++)
-        buf_printf(out, "    if (st == MP_OK)\n        st = mpc_generated_bind(*layer, graph, \"%s\", %s);\n", l->inputs[i].name, g.names.at[at]);
-    for (uint32_t i = 0; i < l->n_outputs; i++, at++)
-        buf_printf(out, "    if (st == MP_OK && %s)\n        st = mpc_generated_bind(*layer, graph, \"%s\", %s);\n", g.names.at[at],
-                   l->outputs[i].name, g.names.at[at]);
-    buf_puts(out, "    return st == MP_OK ? mp_forward(*layer, graph) : st;\n}\n");
+    forward(l, false, &g, out);
+    if (!c->wanted || !c->any_wanted)
+        return;
+    buf_printf(out, "\n/* The training pass of %s: dropout's seed, and a tape for the backward. *tape is NULL at the first call, which makes it;\n"
+                    " * inputs and outputs must not change before its backward. Give it to mp_tape_destroy. */\n", l->name);
+    forward(l, true, &g, out);
+    backward(a, c, out);
 }
 
 /* "my-layers.mp" gives MY_LAYERS_H. */
@@ -263,6 +305,6 @@ void header_print(const compilation *c, buf *out)
     buf_printf(out, "#ifndef %s\n#define %s\n\n#include <stddef.h>\n#include <stdint.h>\n\n#include <mp.h>\n\n", g, g);
     buf_puts(out, prologue);
     for (uint32_t i = 0; i < c->n_layers; i++)
-        print_layer(c->mem, c->layers[i].lowered, out);
+        print_layer(c->mem, &c->layers[i], out);
     buf_puts(out, "\n#endif\n");
 }

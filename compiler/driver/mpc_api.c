@@ -49,7 +49,7 @@ static mp_status read_options(mp_context *ctx, const mpc_options *from, compile_
         if (!o.arch[i])
             return fail(ctx, MP_USAGE, "mpc_options: the name of a CPU is NULL");
     *out = (compile_options){.level = o.level ? o.level - 1 : 3, .real = reals[o.real], .layer = o.layer, .defines = o.defines,
-                             .n_defines = o.n_defines, .arch = o.arch, .n_arch = o.n_arch, .verify = o.verify != 0, .debug = o.debug != 0,
+                             .n_defines = o.n_defines, .arch = o.arch, .n_arch = o.n_arch, .verify = o.verify != 0, .grad = o.grad, .debug = o.debug != 0,
                              .warnings = (o.warnings & (MPC_WARN_ALL | MPC_WARN_ERROR)) != 0,
                              .warnings_are_errors = (o.warnings & MPC_WARN_ERROR) != 0};
     return check_arch(ctx, out);

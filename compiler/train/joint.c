@@ -73,6 +73,8 @@ train_layers *train_build(const ir_layer *forward, arena *mem, const bool *wante
     if (t->stats.broken)
         return t;
     train_cut(t, mem, &o, n_inputs, forward->n_outputs);
+    t->train->name = arena_printf(mem, "%s_train", forward->name);
+    t->backward->name = arena_printf(mem, "%s_backward", forward->name);
     uint32_t k = n_inputs, g = 0;
     for (uint32_t i = 0; i < forward->n_outputs; i++)
         if (train_differentiable(forward, forward->outputs[i].value))
