@@ -252,7 +252,7 @@ static void draw(trainer *t, const settings *s, const batch *apart, const histor
     picture *p = picture_new(title, subtitle);
     picture_panel(p, "loss", "epoch", true);
     picture_line(p, "training", h->loss, s->epochs);
-    picture_panel(p, "error of what was kept apart", "epoch", true);
+    picture_panel(p, "error, kept apart", "epoch", true);
     picture_line(p, "force", h->force, s->epochs);
     picture_line(p, "energy an atom", h->energy, s->epochs);
     picture_panel(p, "force predicted", "true force", false);

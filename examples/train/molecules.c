@@ -265,7 +265,8 @@ static void open_layer(trainer *t, const settings *s, const molecules *m, float 
 }
 
 /* One fold: trains on the others, adds to the history. */
-static void train_fold(trainer *t, const settings *s, const molecules *m, int32_t fold, uint64_t seed, history *h, progress *bar)
+static void train_fold(trainer *t, const settings *s, const molecules *m, int32_t fold, uint64_t seed, history *h, progress *bar,
+                       int64_t done)
 {
     int32_t *in = room(m->n, sizeof *in), *out = room(m->n, sizeof *out);
     float *seen = room(DEPTH * NORMS * s->hidden, sizeof *seen);
@@ -299,7 +300,7 @@ static void train_fold(trainer *t, const settings *s, const molecules *m, int32_
         double right = accuracy(output_floats(t->ctx, t->test, "logits"), apart.y, NULL, n_out, m->classes);
         h->loss[epoch] += loss;
         h->right[epoch] += 100 * right;
-        progress_step(bar, fold * s->epochs + epoch + 1, "fold %d: loss %.3f, kept apart %.1f %% right", fold, loss, 100 * right);
+        progress_step(bar, done + epoch + 1, "fold %d: loss %.3f, kept apart %.1f %% right", fold, loss, 100 * right);
     }
     batch_drop(&now);
     batch_drop(&apart);
@@ -315,11 +316,11 @@ static double train(trainer *t, const settings *s, const molecules *m, uint64_t 
     char what[64];
     progress bar;
     snprintf(what, sizeof what, "gin, seed %llu", (unsigned long long)seed);
-    progress_begin(&bar, what, FOLDS * s->epochs);
+    progress_begin(&bar, what, (FOLDS - first) * s->epochs);
     memset(h->loss, 0, (size_t)s->epochs * sizeof *h->loss);
     memset(h->right, 0, (size_t)s->epochs * sizeof *h->right);
     for (int32_t fold = first; fold < FOLDS; fold++)
-        train_fold(t, s, m, fold, seed, h, &bar);
+        train_fold(t, s, m, fold, seed, h, &bar, (fold - first) * s->epochs);
     progress_end(&bar);
     double best = 0;
     for (int64_t i = 0; i < s->epochs; i++) {

@@ -34,7 +34,6 @@ static void draw(const progress *p, int64_t done, double spent, const char *text
     fputs(eighth[eighths % 8], stdout);
     printf("\033[0m%*s %lld/%lld  %s  ", BAR - (eighths + 7) / 8, "", (long long)done, (long long)p->total, text);
     printf("\033[2m%.0fs left\033[0m", left);
-    fflush(stdout);
 }
 
 void progress_step(progress *p, int64_t done, const char *fmt, ...)
@@ -54,6 +53,7 @@ void progress_step(progress *p, int64_t done, const char *fmt, ...)
         draw(p, done, now - p->start, text);
     else
         printf("%s %3d %%  %s\n", p->what, percent, text);
+    fflush(stdout);
     p->percent = percent;
 }
 

@@ -263,7 +263,7 @@ static void draw(const settings *s, const task *k, const double *loss, const dou
     picture *p = picture_new(title, subtitle);
     picture_panel(p, "ranking loss", "epoch", false);
     picture_line(p, "training", loss, s->epochs);
-    picture_panel(p, "found of what was kept apart, in %", "epoch", false);
+    picture_panel(p, "found, in %", "epoch", false);
     picture_line(p, "LightGCN", found, s->epochs);
     picture_line(p, "best known", flat, s->epochs);
     picture_write(p, s->common.curve);
