@@ -259,6 +259,10 @@ MP_API mp_status mp_output(mp_layer *layer, const char *name, DLTensor *out);
  * mp_workspace_bytes; borrowed until set again. NULL: the layer's own. */
 MP_API mp_status mp_set_workspace(mp_layer *layer, void *memory, size_t bytes);
 
+/* Derivatives of an `iterate` need its states. Where those of all steps would take more than this (default: 1 GiB), every
+ * few alone are kept, and the steps between are run a second time. For tapes and for workspaces, each by itself. */
+MP_API mp_status mp_set_state_memory(mp_layer *layer, size_t bytes);
+
 /* ---- Reflection -------------------------------------------------------------------------------------------------- */
 
 typedef enum mp_role { MP_INPUT = 0, MP_PARAM = 1, MP_OUTPUT = 2 } mp_role;

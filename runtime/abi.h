@@ -74,6 +74,9 @@ typedef enum {
     GRAPH_N_ARRAYS
 } mp_graph_array;
 
+/* Which entries of a sequence have memory. c is chosen when the layer is prepared. */
+typedef enum { ENTRIES_ALL = 0, ENTRIES_APART /* every c-th */, ENTRIES_BETWEEN /* c - 1: those after one of another sequence */ } mp_entries;
+
 /* ---- steps -------------------------------------------------------------------------------------------- */
 typedef enum {
     STEP_LAUNCH = 0,                  /* a: kernel */
@@ -82,7 +85,9 @@ typedef enum {
     STEP_END,                         /* a: loop: count, test limit and tolerance, go back */
     STEP_SWAP,                        /* a, b: work buffers change places (a state and its next) */
     STEP_SLOT,                        /* a: slot buffer, b: loop: a is the entry of its sequence for the loop's step */
-    STEP_SLOT_BACK                    /* the same, for the step as far from the loop's last */
+    STEP_SLOT_BACK,                   /* the same, for the step as far from the loop's last */
+    STEP_REPLAY,                      /* a: loop that runs again: its states' places for its step */
+    STEP_REPLAYED                     /* a: the same, after its end: the places of the states that it was asked for */
 } mp_step_kind;
 
 /* ---- what a kernel gets ------------------------------------------------------------------------------- */

@@ -277,6 +277,7 @@ static void io_buffer(io *f, void *at)
     io_size(f, &b->elems);
     io_bool(f, &b->walk_order);
     io_bool(f, &b->sequence);
+    io_u32(f, &b->entries);
     io_size(f, &b->slots);
     io_u32(f, &b->first);
     io_u32(f, &b->last);
@@ -337,8 +338,20 @@ static void io_loop(io *f, void *at)
     io_bool(f, &l->until);
     io_u32(f, &l->tol_buffer);
     io_u32(f, &l->change_buffer);
+    io_u32(f, &l->again);
     io_u32(f, &l->count_buffer);
     io_u32(f, &l->steps_buffer);
+}
+
+static void io_replay(io *f, void *at)
+{
+    desc_replay *r = at;
+    io_u32(f, &r->loop);
+    io_u32(f, &r->kept);
+    io_u32(f, &r->made);
+    io_u32(f, &r->cur);
+    io_u32(f, &r->next);
+    io_u32(f, &r->value);
 }
 
 static void io_program(io *f, void *at)
@@ -346,11 +359,12 @@ static void io_program(io *f, void *at)
     desc_program *p = at;
     io_u32(f, &p->kind);
     LIST(f, p->slots, p->n_slots, 4, io_number);
-    LIST(f, p->buffers, p->n_buffers, 60, io_buffer);
+    LIST(f, p->buffers, p->n_buffers, 64, io_buffer);
     LIST(f, p->kernels, p->n_kernels, 44, io_kernel);
     LIST(f, p->steps, p->n_steps, 13, io_step);
     LIST(f, p->pairs, p->n_pairs, 25, io_pairs);
-    LIST(f, p->loops, p->n_loops, 34, io_loop);
+    LIST(f, p->loops, p->n_loops, 38, io_loop);
+    LIST(f, p->replays, p->n_replays, 24, io_replay);
 }
 
 static void io_layer(io *f, void *at)

@@ -20,7 +20,7 @@
 #include "runtime/abi.h"
 
 #define DESC_MAGIC UINT32_C(0x4473706d)         /* "mpsD" */
-enum { DESC_VERSION = 3 };
+enum { DESC_VERSION = 4 };
 #define DESC_NONE UINT32_MAX                    /* no such dim, static, ... */
 
 /* ---- dims ------------------------------------------------------------------------------------------------------- */
@@ -87,6 +87,7 @@ typedef struct desc_buffer {
     desc_size elems;            /* elements a row */
     bool walk_order;            /* of edge rows alone: position in the incoming walk, not number in the edge list */
     bool sequence;              /* an array of `slots` such arrays, each from a multiple of 64 bytes on */
+    uint32_t entries;           /* mp_entries; of those between, `index` is the sequence of those apart */
     desc_size slots;
     uint32_t first, last;       /* BUF_WORK, BUF_GRADIENT: steps between which it is alive; written first by `first` */
     const char *name;
@@ -132,23 +133,33 @@ typedef struct desc_loop {
     desc_size limit;
     bool until;
     uint32_t tol_buffer, change_buffer;     /* until: f64, one row of one element */
+    uint32_t again;             /* 0; 1: it runs again what led to an entry of sequences, that of the step of the loop around it;
+                                   2: of the step as far from that loop's last */
     uint32_t count_buffer;      /* 1 + the buffer of the number of steps, as above, or 0 */
     uint32_t steps_buffer;      /* 1 + the buffer that gets the number of steps, as above, or 0 */
 } desc_loop;
 
 /* FORWARD makes the outputs, without training. TRAIN makes the outputs and the saved values; BACKWARD reads inputs,
  * outputs, saved values and cotangents, and makes gradients. These two come together or not at all. */
+typedef struct desc_replay {    /* a state of a loop that runs again */
+    uint32_t loop;
+    uint32_t kept, made;        /* sequences: the states apart, those between */
+    uint32_t cur, next;         /* slots, in its step */
+    uint32_t value;             /* a slot, in the step around: the state that was asked for */
+} desc_replay;
+
 typedef enum desc_program_kind { DESC_FORWARD, DESC_TRAIN, DESC_BACKWARD, DESC_PROGRAM_KINDS } desc_program_kind;
 
 typedef struct desc_program {
     uint32_t kind;              /* desc_program_kind; at most one of each */
-    uint32_t n_slots, n_buffers, n_kernels, n_steps, n_pairs, n_loops;
+    uint32_t n_slots, n_buffers, n_kernels, n_steps, n_pairs, n_loops, n_replays;
     uint32_t *slots;            /* mp_kargs.dim: numbers in the layer's dims */
     desc_buffer *buffers;
     desc_kernel *kernels;
     desc_step *steps;
     desc_pairs *pairs;
     desc_loop *loops;
+    desc_replay *replays;
 } desc_program;
 
 typedef struct desc_layer {

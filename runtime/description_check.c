@@ -176,7 +176,8 @@ static bool check_buffer(check *c, const desc_buffer *b, uint32_t i)
     uint32_t type = b->type;
     if (b->type >= DESC_ELEMS || !check_rows(c, &b->rows) || !check_size(c, &b->elems))
         return bad(c, "buffer %u has an unknown type, rows or size", i);
-    if (b->sequence && (!check_size(c, &b->slots) || b->kind == BUF_GRAPH || b->kind == BUF_SLOT))
+    if (b->sequence && (!check_size(c, &b->slots) || b->kind == BUF_GRAPH || b->kind == BUF_SLOT || b->entries > ENTRIES_BETWEEN ||
+                        (b->entries == ENTRIES_BETWEEN && b->kind != BUF_WORK)))
         return bad(c, "buffer %u has an unknown number of entries, or cannot have any", i);
     switch (b->kind) {
     case BUF_INPUT:
@@ -309,6 +310,24 @@ static bool check_swap(check *c, const desc_step *s, uint32_t i)
     return true;
 }
 
+static bool check_replay(const check *c, const desc_replay *r)
+{
+    const desc_program *p = c->p;
+    const uint32_t at[] = { r->kept, r->made, r->cur, r->next, r->value };
+    for (int k = 0; k < 5; k++)
+        if (at[k] >= p->n_buffers)
+            return false;
+    const desc_buffer *kept = &p->buffers[r->kept], *made = &p->buffers[r->made];
+    if (r->loop >= p->n_loops || !p->loops[r->loop].again || p->loops[r->loop].again > 2 || p->loops[r->loop].until)
+        return false;
+    bool fits = kept->sequence && kept->entries == ENTRIES_APART && same_size(&kept->slots, &p->loops[r->loop].limit) &&
+                made->sequence && made->entries == ENTRIES_BETWEEN && made->index == r->kept && same_array(kept, made);
+    for (int k = 2; k < 5; k++)
+        fits = fits && p->buffers[at[k]].kind == BUF_SLOT && p->buffers[at[k]].index == (k == 3 ? r->made : r->kept) &&
+               p->buffers[at[k]].type == kept->type;
+    return fits;
+}
+
 /* used[0..n_loops): loops begun; used[n_loops..): pair structures built, then, by buffer, slots placed. */
 static bool check_steps(check *c, bool *used)
 {
@@ -332,6 +351,8 @@ static bool check_steps(check *c, bool *used)
         case STEP_LOOP:
             if (s->a >= p->n_loops || used[s->a] || depth == MAX_NESTING)
                 return bad(c, "step %u begins an unknown loop, or one twice", i);
+            if (p->loops[s->a].again && (!depth || !same_size(&p->loops[s->a].limit, &p->loops[open[depth - 1]].limit)))
+                return bad(c, "loop %u runs again, but not in a loop of as many steps", s->a);
             used[s->a] = true;
             open[depth++] = s->a;
             break;
@@ -351,11 +372,21 @@ static bool check_steps(check *c, bool *used)
             for (uint32_t k = 0; k < depth; k++)
                 inside = inside || open[k] == s->b;
             if (s->a >= p->n_buffers || p->buffers[s->a].kind != BUF_SLOT || !inside || slot[s->a] ||
+                p->buffers[p->buffers[s->a].index].entries == ENTRIES_BETWEEN || p->loops[s->b].again ||
                 !same_size(&p->buffers[p->buffers[s->a].index].slots, &p->loops[s->b].limit))
                 return bad(c, "step %u is on no entry of a sequence, or outside of its loop", i);
             slot[s->a] = true;
             break;
         }
+        case STEP_REPLAY:
+            if (depth < 2 || open[depth - 1] != s->a || !p->loops[s->a].again)
+                return bad(c, "step %u is in no loop that runs again in another", i);
+            break;
+        case STEP_REPLAYED:
+            if (!depth || s->a >= p->n_loops || !used[s->a] || !p->loops[s->a].again || !i || p->steps[i - 1].kind != STEP_END ||
+                p->steps[i - 1].a != s->a)
+                return bad(c, "step %u comes after no loop that runs again in another", i);
+            break;
         default:
             return bad(c, "step %u is of an unknown kind", i);
         }
@@ -417,6 +448,9 @@ static bool check_program(check *c)
     for (uint32_t i = 0; i < p->n_loops; i++)
         if (!check_loop(c, &p->loops[i], i))
             return false;
+    for (uint32_t i = 0; i < p->n_replays; i++)
+        if (!check_replay(c, &p->replays[i]))
+            return bad(c, "replay %u is of no loop, or of no sequences and their entries", i);
     bool *used = calloc((size_t)p->n_loops + p->n_pairs + p->n_buffers + 1, sizeof *used);
     if (!used)
         return bad(c, "out of memory for the check");

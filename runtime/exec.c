@@ -26,10 +26,56 @@ static bool go_on(prepared *p, uint32_t loop)
     return s->steps < s->most;
 }
 
+/* The entry of a sequence for the step of a loop. */
+static int64_t entry_of(const prepared *p, uint32_t loop, bool back)
+{
+    return p->step[back ? p->program->n_loops + loop : loop];
+}
+
+/* From the last state kept at or before the one asked for to the end of what lies between it and the next one kept: all
+ * at once, so that it serves the steps after, too. */
+static bool begin_again(prepared *p, uint32_t loop)
+{
+    loop_state *s = &p->loops[loop];
+    const uint32_t n = p->program->n_loops;
+    int64_t entry = entry_of(p, s->around, p->program->loops[loop].again == 2), first = entry - entry % s->apart;
+    if (first == s->first)
+        return false;
+    int64_t last = p->step[s->around] + p->step[n + s->around];        /* of all that were recorded */
+    s->first = p->step[loop] = first;
+    p->step[n + loop] = last - first;
+    s->most = last - first < s->apart ? last : first + s->apart - 1;
+    return s->most > first;
+}
+
+/* The states of a loop that runs again: where its step reads and writes them, or the ones that it was asked for. */
+static void place_states(prepared *p, uint32_t loop, bool in_step)
+{
+    const desc_program *d = p->program;
+    const loop_state *s = &p->loops[loop];
+    const int64_t at = (in_step ? p->step[loop] : entry_of(p, s->around, d->loops[loop].again == 2)) - s->first;
+    for (uint32_t i = 0; i < d->n_replays; i++) {
+        const desc_replay *r = &d->replays[i];
+        if (r->loop != loop)
+            continue;
+        const size_t bytes = p->bytes[r->cur];
+        char *made = p->now[r->made], *kept = (char *)p->now[r->kept] + (size_t)(s->first / s->apart) * bytes;
+        void *now = at ? made + (size_t)(at - 1) * bytes : kept;
+        if (in_step) {
+            p->now[r->cur] = now;
+            p->now[r->next] = made + (size_t)at * bytes;
+        } else {
+            p->now[r->value] = now;
+        }
+    }
+}
+
 /* Returns whether there is a first step. */
 static bool begin_loop(prepared *p, uint32_t loop)
 {
     const desc_loop *l = &p->program->loops[loop];
+    if (l->again)
+        return begin_again(p, loop);
     int64_t most = desc_size_value(&l->limit, p->dim);
     if (l->count_buffer) {
         double count = scalar(p, l->count_buffer - 1);
@@ -37,7 +83,12 @@ static bool begin_loop(prepared *p, uint32_t loop)
     }
     p->step[loop] = 0;
     p->step[p->program->n_loops + loop] = most - 1;
-    p->loops[loop] = (loop_state){ 0, NAN, most };
+    p->loops[loop].steps = 0;
+    p->loops[loop].change = NAN;
+    p->loops[loop].most = most;
+    for (uint32_t i = 0; i < p->program->n_loops; i++)
+        if (p->loops[i].around == loop)
+            p->loops[i].first = -1;
     return most > 0;
 }
 
@@ -52,8 +103,11 @@ static void end_loop(prepared *p, uint32_t loop)
 static void place_slot(prepared *p, const desc_step *s)
 {
     const desc_program *d = p->program;
-    int64_t entry = p->step[s->kind == STEP_SLOT_BACK ? d->n_loops + s->b : s->b];
-    p->now[s->a] = (char *)p->now[d->buffers[s->a].index] + (size_t)entry * p->bytes[s->a];
+    const uint32_t sequence = d->buffers[s->a].index;
+    int64_t entry = entry_of(p, s->b, s->kind == STEP_SLOT_BACK), apart = p->apart[sequence];
+    if (apart > 1)                              /* of those that are not kept there is one place, behind the others */
+        entry = entry % apart ? (p->loops[s->b].most + apart - 1) / apart : entry / apart;
+    p->now[s->a] = (char *)p->now[sequence] + (size_t)entry * p->bytes[s->a];
 }
 
 static void run_steps(mp_context *ctx, prepared *p)
@@ -84,6 +138,9 @@ static void run_steps(mp_context *ctx, prepared *p)
             break;
         case STEP_SLOT: case STEP_SLOT_BACK:
             place_slot(p, s);
+            break;
+        case STEP_REPLAY: case STEP_REPLAYED:
+            place_states(p, s->a, s->kind == STEP_REPLAY);
             break;
         case STEP_SWAP: {
             void *a = p->now[s->a];
@@ -201,6 +258,15 @@ mp_status mp_set_workspace(mp_layer *layer, void *memory, size_t bytes)
         return layer_error(layer, MP_USAGE, "the workspace must be aligned to %d bytes", MEM_ALIGN);
     layer->workspace = memory;
     layer->workspace_bytes = memory ? bytes : 0;
+    return MP_OK;
+}
+
+mp_status mp_set_state_memory(mp_layer *layer, size_t bytes)
+{
+    if (!layer)
+        return MP_USAGE;
+    layer->bound.forms += layer->state_memory != bytes;
+    layer->state_memory = bytes;
     return MP_OK;
 }
 

@@ -223,6 +223,7 @@ mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *sta
     layer->ctx = mod->ctx;
     layer->mod = mod;
     layer->number = number;
+    layer->state_memory = STATE_MEMORY;
     layer->desc = &mod->desc->layers[number];
     module_retain(mod);
     st = make_room(layer);

@@ -38,6 +38,8 @@ typedef struct own_output {
 /* How often something was bound: in another form (shape, type, flags), or to other memory alone. */
 typedef struct bind_count { uint64_t forms, places; } bind_count;
 
+enum { STATE_MEMORY = 1 << 30 };    /* where nothing else was said */
+
 struct mp_layer {
     mp_context *ctx;
     mp_module *mod;
@@ -58,6 +60,7 @@ struct mp_layer {
     bool ran;                       /* a forward has succeeded since the outputs' shapes last changed: */
     desc_program_kind last;         /* this one */
     prepared *prepared[DESC_PROGRAM_KINDS];
+    size_t state_memory;            /* more than this, and not all states of loops are kept */
     void *workspace;                /* the caller's, or NULL */
     size_t workspace_bytes;
     void *own_workspace;            /* where the caller gave none; of the programs in turn */

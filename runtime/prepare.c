@@ -217,6 +217,7 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->loop_end = zeros(layer, d->n_loops, sizeof *p->loop_end);
     p->rows = zeros(layer, d->n_buffers, sizeof *p->rows);
     p->bytes = zeros(layer, d->n_buffers, sizeof *p->bytes);
+    p->apart = zeros(layer, d->n_buffers, sizeof *p->apart);
     p->base = zeros(layer, d->n_buffers, sizeof *p->base);
     p->now = zeros(layer, d->n_buffers, sizeof *p->now);
     p->kept = zeros(layer, d->n_buffers, sizeof *p->kept);
@@ -231,7 +232,7 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->feeds = zeros(layer, d->n_buffers, sizeof *p->feeds);
     p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
     p->in_walk = zeros(layer, d->n_buffers, sizeof *p->in_walk);
-    return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->base &&
+    return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->apart && p->base &&
            p->now && p->kept && p->offset && p->left_out && p->unused && p->from_tape && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
 }
 
@@ -255,6 +256,7 @@ void prepared_free(mp_context *ctx, prepared *p)
     mem_array_free(ctx, p->loop_end, d->n_loops, sizeof *p->loop_end);
     mem_array_free(ctx, p->rows, d->n_buffers, sizeof *p->rows);
     mem_array_free(ctx, p->bytes, d->n_buffers, sizeof *p->bytes);
+    mem_array_free(ctx, p->apart, d->n_buffers, sizeof *p->apart);
     mem_array_free(ctx, p->base, d->n_buffers, sizeof *p->base);
     mem_array_free(ctx, p->now, d->n_buffers, sizeof *p->now);
     mem_array_free(ctx, p->kept, d->n_buffers, sizeof *p->kept);
@@ -276,6 +278,56 @@ void prepared_free(mp_context *ctx, prepared *p)
 
 /* ---- Buffers ---------------------------------------------------------------------------------------------------- */
 
+/* Entries of a sequence that have memory. Where not all are kept, those that are not go to one place behind the others. */
+static int64_t entries_of(const prepared *p, uint32_t k)
+{
+    const desc_buffer *b = &p->program->buffers[k];
+    int64_t slots = desc_size_value(&b->slots, p->dim), apart = p->apart[k];
+    if (b->entries == ENTRIES_BETWEEN)
+        return apart - 1;
+    return apart > 1 ? slots / apart + (slots % apart != 0) + 1 : slots;
+}
+
+/* The least c with c c >= n. */
+static int64_t root_of(int64_t n)
+{
+    if (n < 2)
+        return 1;
+    int64_t c = (int64_t)sqrt((double)n);
+    while (c > 1 && c - 1 >= n / (c - 1) + (n % (c - 1) != 0))
+        c--;
+    while (c < n / c + (n % c != 0))
+        c++;
+    return c;
+}
+
+/* How far apart the states of loops are kept: all of them where those of one kind (of the workspace, of tapes) do not
+ * take more than the layer may have for it, else so that there are about as many as lie between two. */
+static void choose_entries(const mp_layer *layer, prepared *p)
+{
+    const desc_program *d = p->program;
+    size_t sum[2] = { 0, 0 };
+    for (uint32_t k = 0; k < d->n_buffers; k++) {
+        const desc_buffer *b = &d->buffers[k];
+        size_t row, all;
+        bool fits = mem_size(desc_size_value(&b->elems, p->dim), desc_elem_size(b->type), &row) &&
+                    mem_size(prepared_rows(p, b->rows), row, &all);
+        p->apart[k] = 1;
+        if (!b->sequence || b->entries != ENTRIES_APART)
+            continue;
+        size_t *of = &sum[b->kind == BUF_SAVED];
+        fits = fits && mem_size(desc_size_value(&b->slots, p->dim), round_up_64(all), &all) && !__builtin_add_overflow(*of, all, of);
+        *of = fits ? *of : SIZE_MAX;
+    }
+    for (uint32_t k = 0; k < d->n_buffers; k++)
+        if (d->buffers[k].sequence && d->buffers[k].entries == ENTRIES_APART && sum[d->buffers[k].kind == BUF_SAVED] > layer->state_memory)
+            p->apart[k] = root_of(desc_size_value(&d->buffers[k].slots, p->dim));
+    for (uint32_t i = 0; i < d->n_replays; i++) {
+        const desc_replay *r = &d->replays[i];
+        p->apart[r->made] = p->loops[r->loop].apart = p->apart[r->kept];
+    }
+}
+
 static mp_status work_bytes(mp_layer *layer, prepared *p, uint32_t k)
 {
     const desc_buffer *b = &p->program->buffers[k];
@@ -287,7 +339,7 @@ static mp_status work_bytes(mp_layer *layer, prepared *p, uint32_t k)
                            (long long)elems, b->name);
     if (b->sequence || b->kind == BUF_SLOT)
         p->bytes[k] = round_up_64(p->bytes[k]);
-    int64_t slots = b->sequence ? desc_size_value(&b->slots, p->dim) : 1;
+    int64_t slots = b->sequence ? entries_of(p, k) : 1;
     if (b->sequence && !mem_size(slots, p->bytes[k], &p->bytes[k]))
         return layer_error(layer, MP_INVALID, "the %lld steps of %s are too large", (long long)slots, b->name);
     return MP_OK;
@@ -312,12 +364,18 @@ static mp_status prepare_buffers(prepared *p)
 
 static void find_loops(prepared *p)
 {
+    uint32_t inside = DESC_NONE;
     for (uint32_t i = 0; i < p->program->n_steps; i++) {
         const desc_step *s = &p->program->steps[i];
-        if (s->kind == STEP_LOOP)
+        if (s->kind == STEP_LOOP) {
             p->loop_start[s->a] = i;
-        if (s->kind == STEP_END)
+            p->loops[s->a].around = inside;
+            inside = s->a;
+        }
+        if (s->kind == STEP_END) {
             p->loop_end[s->a] = i;
+            inside = p->loops[s->a].around;
+        }
     }
 }
 
@@ -380,6 +438,7 @@ static mp_status prepare_call(mp_layer *layer, prepared *p)
 {
     const desc_program *d = p->program;
     mp_status st = MP_OK;
+    choose_entries(layer, p);
     for (uint32_t k = 0; k < d->n_buffers && !st; k++)
         if ((d->buffers[k].kind == BUF_WORK && !p->kept[k]) || d->buffers[k].kind == BUF_SLOT || d->buffers[k].kind == BUF_SAVED)
             st = work_bytes(layer, p, k);

@@ -49,7 +49,14 @@ typedef struct drain {
     size_t bytes;
 } drain;
 
-typedef struct loop_state { int64_t steps; double change; int64_t most; } loop_state;      /* most: steps that it takes at most */
+typedef struct loop_state {
+    int64_t steps;
+    double change;
+    int64_t most;                   /* steps that it takes at most */
+    uint32_t around;                /* the loop around it, or DESC_NONE */
+    int64_t apart, first;           /* of one that runs again: so many steps apart its states are kept; the kept one that it
+                                       starts from, -1: it has not run in the steps of the loop around it */
+} loop_state;
 
 struct prepared {
     mp_graph *graph;
@@ -66,6 +73,7 @@ struct prepared {
     uint32_t *loop_start, *loop_end;        /* by loop: its STEP_LOOP, its STEP_END */
     int64_t *rows;                  /* by buffer */
     size_t *bytes;                  /* by buffer, where it has memory of its own size; of a slot, between entries */
+    int64_t *apart;                 /* by buffer, of sequences: so many steps apart its entries are kept; 1: all */
     void **base, **now;             /* by buffer: its memory; `now` follows the swaps of a call */
     void **kept;                    /* by buffer: memory of what is computed by prepare */
     size_t *offset;                 /* by buffer: in the workspace; SIZE_MAX: not there */

@@ -250,6 +250,7 @@ static void tape_fill(mp_layer *layer, const prepared *p, mp_graph *g, uint64_t 
     t->desc = p->desc;
     t->seed = seed;
     t->bound = layer->bound;
+    t->state_memory = layer->state_memory;
     graph_retain(g);
     t->graph = g;
     for (uint32_t i = 0; i < t->n_inputs; i++)
@@ -306,11 +307,12 @@ mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape 
 /* ---- The backward ----------------------------------------------------------------------------------------------- */
 
 /* The layer's own tensors, while the tape's stand in their place. */
-typedef struct set_aside { binding *inputs, *outputs; bind_count bound; } set_aside;
+typedef struct set_aside { binding *inputs, *outputs; bind_count bound; size_t state_memory; } set_aside;
 
 static set_aside exchange(mp_layer *layer, mp_tape *t)
 {
-    set_aside mine = { layer->inputs, layer->outputs, layer->bound };
+    set_aside mine = { layer->inputs, layer->outputs, layer->bound, layer->state_memory };
+    layer->state_memory = t->state_memory;
     layer->inputs = t->inputs;
     layer->outputs = t->outputs;
     layer->bound = t->bound;
@@ -324,6 +326,7 @@ static void give_back(mp_layer *layer, const mp_tape *t, set_aside mine)
     layer->inputs = mine.inputs;
     layer->outputs = mine.outputs;
     layer->bound = mine.bound;
+    layer->state_memory = mine.state_memory;
     layer->running = NULL;
     if (t->bound.forms == mine.bound.forms)
         return;

@@ -27,6 +27,7 @@ struct mp_tape {
     binding *inputs, *outputs;      /* as they were bound */
     size_t *kept_at;                /* by output: its place in the tape; SIZE_MAX: not there */
     bind_count bound;
+    size_t state_memory;            /* the layer's */
     size_t *saved_at, *saved_bytes; /* by saved value */
     int64_t *steps;                 /* by loop of the training program: those it took */
 };

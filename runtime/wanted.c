@@ -73,6 +73,17 @@ static void look_at_loop(finder *f, uint32_t loop)
         need(f, l->steps_buffer - 1);
 }
 
+/* A state made again: all of it, if it is asked for or another state of the loop reads it. */
+static bool look_at_replay(finder *f, const desc_replay *r)
+{
+    if (!f->needed[r->value] && !f->needed[r->cur] && !f->needed[r->next])
+        return false;
+    need(f, r->value);
+    need(f, r->cur);
+    need(f, r->next);
+    return true;
+}
+
 static void look_at(finder *f, uint32_t i)
 {
     const desc_step *s = &f->d->steps[i];
@@ -94,6 +105,11 @@ static void look_at(finder *f, uint32_t i)
             do_step(f, i);
             need(f, s->a);
         }
+        break;
+    case STEP_REPLAY: case STEP_REPLAYED:
+        for (uint32_t k = 0; k < f->d->n_replays; k++)
+            if (f->d->replays[k].loop == s->a && look_at_replay(f, &f->d->replays[k]))
+                do_step(f, i);
         break;
     case STEP_SWAP:
         if (f->needed[s->a] || f->needed[s->b]) {

@@ -270,7 +270,7 @@ static void print_steps(const kplan *p, buf *out)
     for (uint32_t i = 0; i < p->n_steps; i++) {
         const kstep *s = &p->steps[i];
         depth -= s->kind == STEP_END && depth;
-        if (s->kind == STEP_END || s->kind == STEP_SWAP || s->kind == STEP_SLOT || s->kind == STEP_SLOT_BACK)
+        if (s->kind == STEP_END || s->kind == STEP_SWAP || s->kind >= STEP_SLOT)
             continue;
         buf_fill(out, ' ', 4 + 2 * depth);
         switch (s->kind) {
@@ -282,7 +282,7 @@ static void print_steps(const kplan *p, buf *out)
             buf_puts(out, p->loops[s->a].until ? " times, until it settles" : " times");
             depth++;
             break;
-        case STEP_END: case STEP_SWAP: case STEP_SLOT: case STEP_SLOT_BACK: break;
+        case STEP_END: case STEP_SWAP: case STEP_SLOT: case STEP_SLOT_BACK: case STEP_REPLAY: case STEP_REPLAYED: break;
         }
         buf_puts(out, s->at_prepare ? " (once a graph)\n" : "\n");
     }

@@ -5,6 +5,7 @@
 #include "compiler/ir/verify.h"
 #include "compiler/passes/order.h"
 #include "compiler/passes/rules.h"
+#include "compiler/passes/segment.h"
 
 #include <string.h>
 
@@ -47,6 +48,8 @@ static ir_layer *run_all(rewriter *r, const ir_layer *from, arena *mem)
             break;
     }
     r->stats->after = cost_of(r, now);
+    if (r->options->inference && !r->options->stop_after)      /* nothing differentiates it any more */
+        now = segment_loops(now, mem, SEGMENT_STEPS);
     return now;
 }
 

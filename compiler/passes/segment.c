@@ -2,6 +2,9 @@
  * the last states that were kept and takes the steps from there to the states that M asks for. All states that those
  * depend on are kept, too.
  *
+ * A loop with a state by edge or pair keeps all its states: sequences of those are not saved for a backward pass, so what
+ * belongs together would lie in two places.
+ *
  * A loop that recalls sequences itself (the derivative of a derivative) keeps all its states: running it again would need
  * the states of the other loop again. */
 #include "compiler/passes/segment.h"
@@ -21,6 +24,11 @@ typedef struct segmenter {
 static bool is_long(const ir_layer *l, const ir_loop *p, int64_t least)
 {
     int64_t steps;
+    for (uint32_t k = 0; k < p->nstates; k++) {
+        const ir_dom_kind kind = l->domains[ir_at(l, p->states[k].state)->dom.i].kind;
+        if (kind == DOM_EDGES || kind == DOM_PAIR)
+            return false;
+    }
     return !p->again && (!dim_is_const(l->dims, p->limit, &steps) || steps >= least);
 }
 

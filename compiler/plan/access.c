@@ -89,6 +89,7 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
         b.walk_order = false;
         b.name = in->name;
         b.sequence = dim_ok(n->slots);
+        b.entries = n->apart ? ENTRIES_APART : ENTRIES_ALL;
         if (b.sequence)
             b.slots = kdim_of(pl->p, n->slots);
         break;

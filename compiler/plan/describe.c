@@ -426,7 +426,8 @@ static void describe_plan(describer *g, const describe_program *io, desc_program
         return;
     desc_program *d = &g->out->programs[g->out->n_programs++];
     *d = (desc_program){.kind = kind, .n_slots = p->n_dims, .n_buffers = p->n_buffers, .n_kernels = p->n_kernels,
-                        .n_steps = p->n_steps, .n_pairs = p->n_pairs, .n_loops = p->n_loops};
+                        .n_steps = p->n_steps, .n_pairs = p->n_pairs, .n_loops = p->n_loops,
+                        .n_replays = p->n_replays};
     d->slots = NEW_N(a, uint32_t, p->n_dims);
     for (uint32_t i = 0; i < p->n_dims; i++)
         d->slots[i] = dim_number(g, p->layer->dims, p->dims[i]);
@@ -437,7 +438,7 @@ static void describe_plan(describer *g, const describe_program *io, desc_program
         desc_size slots = b->sequence ? size_of(b->slots) : (desc_size){.is_const = true};
         d->buffers[i] = (desc_buffer){.kind = r.kind, .index = r.index, .type = elem_of(b->type), .rows = b->rows,
                                       .elems = size_of(b->elems), .walk_order = b->walk_order, .sequence = b->sequence,
-                                      .slots = slots, .first = b->first,
+                                      .entries = b->entries, .slots = slots, .first = b->first,
                                       .last = b->last, .name = b->name};
     }
     d->kernels = NEW_N(a, desc_kernel, p->n_kernels);
@@ -449,12 +450,17 @@ static void describe_plan(describer *g, const describe_program *io, desc_program
     d->pairs = NEW_N(a, desc_pairs, p->n_pairs);
     for (uint32_t i = 0; i < p->n_pairs; i++)
         d->pairs[i] = (desc_pairs){p->pairs[i].base, p->pairs[i].index_buffer, size_of(p->pairs[i].range)};
+    d->replays = NEW_N(a, desc_replay, p->n_replays);
+    for (uint32_t i = 0; i < p->n_replays; i++) {
+        const kreplay *r = &p->replays[i];
+        d->replays[i] = (desc_replay){r->loop, r->kept, r->made, r->cur, r->next, r->value};
+    }
     d->loops = NEW_N(a, desc_loop, p->n_loops);
     for (uint32_t i = 0; i < p->n_loops; i++) {
         const kloop_info *l = &p->loops[i];
         d->loops[i] = (desc_loop){.name = l->name, .limit = size_of(l->limit), .until = l->until,
                                   .tol_buffer = l->until ? l->tol_buffer : 0, .change_buffer = l->until ? l->change_buffer : 0,
-                                  .count_buffer = l->count_buffer, .steps_buffer = l->steps_buffer};
+                                  .again = l->again, .count_buffer = l->count_buffer, .steps_buffer = l->steps_buffer};
     }
 }
 

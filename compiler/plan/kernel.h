@@ -33,6 +33,7 @@ typedef struct kbuffer {
     mp_rows rows;             /* abi.h: whose rows */
     kdim elems;               /* elements a row */
     bool walk_order;          /* edge rows are positions of the incoming walk, not numbers of the edge list */
+    mp_entries entries;       /* of a sequence: which are kept (abi.h); of those between, `index` is the sequence of those apart */
     bool sequence;            /* an array of `slots` such arrays; an entry is a buffer of kind SLOT, whose index is this buffer */
     kdim slots;
     uint32_t first, last;     /* WORK: the steps between which it is alive */
@@ -190,11 +191,19 @@ typedef struct kpairs {       /* a compact set of pairs (row of base fiber, valu
     bool dense;               /* every (row, r), for explain */
 } kpairs;
 
+typedef struct kreplay {      /* a state of a loop that runs again; all but kept and made are slots */
+    uint32_t loop;
+    uint32_t kept, made;      /* sequences: the states apart, those between */
+    uint32_t cur, next;       /* in the loop's step */
+    uint32_t value;           /* in the step of the loop around: the state that was asked for */
+} kreplay;
+
 typedef struct kloop_info {
     const char *name;
     kdim limit;
     bool until;
     uint32_t tol_buffer, change_buffer;         /* unit scalars: f64 */
+    ir_again again;
     uint32_t count_buffer, steps_buffer;        /* 1 + the same: how many steps to take, how many were taken; 0: none */
 } kloop_info;
 
@@ -208,6 +217,7 @@ typedef struct kplan {
     kstep *steps; uint32_t n_steps;
     kpairs *pairs; uint32_t n_pairs;
     kloop_info *loops; uint32_t n_loops;
+    kreplay *replays; uint32_t n_replays;
     struct kx_tables *tables;                    /* of kx.c */
     span here;                                   /* while it is made: source of the statements that are added */
 } kplan;

@@ -11,6 +11,7 @@
 uint32_t kplan_add_buffer(kplan *p, kbuffer b) { return ADD(p, buffers, n_buffers, b); }
 uint32_t kplan_add_step(kplan *p, kstep s) { return ADD(p, steps, n_steps, s); }
 uint32_t kplan_add_pairs(kplan *p, kpairs q) { return ADD(p, pairs, n_pairs, q); }
+uint32_t kplan_add_replay(kplan *p, kreplay r) { return ADD(p, replays, n_replays, r); }
 uint32_t kplan_add_loop(kplan *p, kloop_info l) { return ADD(p, loops, n_loops, l); }
 
 uint32_t kplan_add_kernel(kplan *p, kkernel k)

@@ -90,6 +90,7 @@ uint32_t kplan_add_kernel(kplan *p, kkernel k);         /* locals may follow */
 uint32_t kplan_add_step(kplan *p, kstep s);
 uint32_t kplan_add_pairs(kplan *p, kpairs q);
 uint32_t kplan_add_loop(kplan *p, kloop_info l);
+uint32_t kplan_add_replay(kplan *p, kreplay r);
 uint32_t kkernel_add_local(kplan *p, kkernel *k, klocal l);                  /* from 1 */
 static inline uint32_t kkernel_new_var(kkernel *k) { return k->n_vars++; }
 

@@ -23,15 +23,57 @@ static void note_costs(planner *pl)
     }
 }
 
-/* The entry of a sequence that the steps of a loop write or read. */
-static void add_slot(planner *pl, ir_val v, uint32_t sequence, uint32_t loop, bool back)
+static uint32_t add_entry(planner *pl, uint32_t sequence, const char *name)
 {
     kbuffer b = pl->p->buffers[sequence];
     b.kind = BUF_SLOT;
     b.index = sequence;
     b.sequence = false;
+    b.entries = ENTRIES_ALL;
     b.slots = (kdim){0};
-    vec_push(pl->mem, &pl->slots, (slot_plan){.v = v, .buffer = kplan_add_buffer(pl->p, b), .loop = loop, .back = back});
+    b.name = name;
+    return kplan_add_buffer(pl->p, b);
+}
+
+/* The entry of a sequence that the steps of a loop write or read. */
+static void add_slot(planner *pl, ir_val v, uint32_t sequence, uint32_t loop, bool back)
+{
+    uint32_t slot = add_entry(pl, sequence, pl->p->buffers[sequence].name);
+    vec_push(pl->mem, &pl->slots, (slot_plan){.v = v, .buffer = slot, .loop = loop, .back = back});
+}
+
+/* The states of a loop that runs again: some lie in the sequence that it starts from, the others in one of its own. */
+static void take_replays(planner *pl, uint32_t loop)
+{
+    const ir_loop *lp = &pl->l->loops[loop];
+    loop_plan *q = &pl->loops[loop];
+    for (uint32_t k = 0; k < lp->nstates; k++) {
+        const ir_state *s = &lp->states[k];
+        kreplay r = {.loop = loop, .kept = pl->info[at_of(pl, s->init)->args[0].i].buffer};
+        kbuffer made = pl->p->buffers[r.kept];
+        made.kind = BUF_WORK;
+        made.index = r.kept;
+        made.entries = ENTRIES_BETWEEN;
+        made.walk_order = true;
+        made.name = arena_printf(pl->mem, "%s again", s->name ? s->name : "state");
+        r.made = kplan_add_buffer(pl->p, made);
+        r.cur = add_entry(pl, r.kept, s->name);
+        r.next = add_entry(pl, r.made, arena_printf(pl->mem, "next %s", s->name ? s->name : "state"));
+        r.value = add_entry(pl, r.kept, s->name);
+        q->cur[k] = r.cur;
+        q->next[k] = r.next;
+        q->value[k] = r.value;
+        pl->info[s->state.i].stored = true;
+        pl->info[s->state.i].buffer = r.cur;
+        kplan_add_replay(pl->p, r);
+    }
+    for (uint32_t i = 1; i < pl->n_info; i++) {
+        const ir_node *n = &pl->l->nodes[i];
+        if (!pl->info[i].live || n->op != OP_FINAL || n->u.loop.loop != loop)
+            continue;
+        pl->info[i].stored = true;
+        pl->info[i].buffer = q->value[n->u.loop.state];
+    }
 }
 
 /* Sequences that are no inputs or outputs lie in the workspace. Operands come before what reads them. */
@@ -49,15 +91,22 @@ static void take_sequences(planner *pl)
                 v->buffer = work_buffer(pl, name, ktype_of((ir_type)n->type), rows_of(pl, n->dom), elems_of(pl, (ir_val){i}));
                 pl->p->buffers[v->buffer].sequence = true;
                 pl->p->buffers[v->buffer].slots = kdim_of(pl->p, n->slots);
+                pl->p->buffers[v->buffer].entries = n->apart ? ENTRIES_APART : ENTRIES_ALL;
                 v->stored = true;
             }
             add_slot(pl, (ir_val){i}, v->buffer, n->u.loop.loop, false);
+        } else if (ir_at(pl->l, n->args[0])->apart) {       /* where a loop starts that runs again; nothing else reads it */
+            v->stored = true;
+            v->buffer = pl->info[n->args[0].i].buffer;
         } else {
             add_slot(pl, (ir_val){i}, pl->info[n->args[0].i].buffer, n->u.loop.loop, n->u.loop.state);
             v->stored = true;
             v->buffer = vec_last(&pl->slots).buffer;
         }
     }
+    for (uint32_t i = 0; i < pl->l->n_loops; i++)
+        if (pl->loops[i].cur && pl->l->loops[i].again)
+            take_replays(pl, i);
 }
 
 static void take_stored(planner *pl, const ir_live *live)
@@ -77,7 +126,8 @@ static void take_stored(planner *pl, const ir_live *live)
         loop_plan *q = &pl->loops[i];
         q->cur = NEW_N(pl->mem, uint32_t, lp->nstates + 1);
         q->next = NEW_N(pl->mem, uint32_t, lp->nstates + 1);
-        for (uint32_t k = 0; k < lp->nstates; k++) {
+        q->value = NEW_N(pl->mem, uint32_t, lp->nstates + 1);
+        for (uint32_t k = 0; k < lp->nstates && !lp->again; k++) {
             ir_val s = lp->states[k].state;
             const ir_node *n = at_of(pl, s);
             q->cur[k] = work_buffer(pl, lp->states[k].name, ktype_of((ir_type)n->type), rows_of(pl, n->dom), elems_of(pl, s));
@@ -96,7 +146,7 @@ static void take_stored(planner *pl, const ir_live *live)
     }
     for (uint32_t i = 1; i < pl->n_info; i++) {
         const ir_node *n = &l->nodes[i];
-        if (pl->info[i].live && n->op == OP_FINAL) {
+        if (pl->info[i].live && n->op == OP_FINAL && !l->loops[n->u.loop.loop].again) {
             pl->info[i].stored = true;
             pl->info[i].buffer = pl->loops[n->u.loop.loop].cur[n->u.loop.state];
         } else if (pl->info[i].live && n->op == OP_STEPS) {
@@ -111,6 +161,7 @@ static void take_stored(planner *pl, const ir_live *live)
         kbuffer b = {.kind = BUF_OUTPUT, .index = k, .type = ktype_of((ir_type)n->type), .rows = rows_of(pl, o->rows),
                      .elems = kdim_of(pl->p, elems_of(pl, o->value)), .walk_order = false, .name = o->name};
         b.sequence = dim_ok(n->slots);
+        b.entries = n->apart ? ENTRIES_APART : ENTRIES_ALL;
         if (b.sequence)
             b.slots = kdim_of(pl->p, n->slots);
         uint32_t id = kplan_add_buffer(pl->p, b);

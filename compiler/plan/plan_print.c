@@ -359,6 +359,8 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
         buf_printf(out, "loop %s, at most ", p->loops[s->a].name ? p->loops[s->a].name : "?");
         print_dim(p, p->loops[s->a].limit, out);
         buf_puts(out, p->loops[s->a].until ? " steps, until it moves no more" : " steps");
+        if (p->loops[s->a].again)
+            buf_puts(out, p->loops[s->a].again == AGAIN_ON ? ", again" : ", again, back");
         if (p->loops[s->a].count_buffer) {
             buf_puts(out, ", as many as ");
             print_buffer(p, p->loops[s->a].count_buffer - 1, out);
@@ -371,6 +373,10 @@ static void print_step(const kplan *p, const kstep *s, int *depth, buf *out)
         print_buffer(p, s->a, out);
         buf_puts(out, ", ");
         print_buffer(p, s->b, out);
+        break;
+    case STEP_REPLAY: case STEP_REPLAYED:
+        buf_puts(out, s->kind == STEP_REPLAY ? "states of " : "states from ");
+        buf_puts(out, p->loops[s->a].name ? p->loops[s->a].name : "?");
         break;
     case STEP_SLOT: case STEP_SLOT_BACK:
         buf_puts(out, "slot ");
@@ -406,6 +412,7 @@ void plan_print(const kplan *p, buf *out)
         if (b->sequence) {
             buf_puts(out, ", a sequence of ");
             print_dim(p, b->slots, out);
+            buf_puts(out, b->entries == ENTRIES_APART ? ", every few kept" : b->entries == ENTRIES_BETWEEN ? ", those between" : "");
         }
         if (b->kind == BUF_WORK)
             buf_printf(out, ", steps %u to %u", b->first, b->last);

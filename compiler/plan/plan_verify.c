@@ -464,6 +464,14 @@ static void check_steps(verifier *v)
                 || p->buffers[s->b].kind != BUF_WORK)
                 FAIL(v, "step %u exchanges buffers %u and %u", i, s->a, s->b);
             break;
+        case STEP_REPLAY:
+            if (s->a >= p->n_loops || !p->loops[s->a].again || depth < 2 || open[depth - 1] != s->a)
+                FAIL(v, "step %u is in no loop that runs again in another", i);
+            break;
+        case STEP_REPLAYED:
+            if (s->a >= p->n_loops || !p->loops[s->a].again || depth == 0)
+                FAIL(v, "step %u comes after no loop that runs again in another", i);
+            break;
         case STEP_SLOT: case STEP_SLOT_BACK:
             if (s->a >= p->n_buffers || p->buffers[s->a].kind != BUF_SLOT || depth == 0 || open[depth - 1] != s->b)
                 FAIL(v, "step %u places buffer %u in loop %u", i, s->a, s->b);
@@ -482,6 +490,13 @@ const char *plan_verify(const kplan *p, arena *mem)
             FAIL(&v, "buffer %u has no size", i);
         else if (p->buffers[i].kind == BUF_SLOT && (p->buffers[i].index >= p->n_buffers || !p->buffers[p->buffers[i].index].sequence))
             FAIL(&v, "buffer %u is an entry of no sequence", i);
+    for (uint32_t i = 0; i < p->n_replays && !v.bad; i++) {
+        const kreplay *r = &p->replays[i];
+        const uint32_t at[] = {r->kept, r->made, r->cur, r->next, r->value};
+        for (uint32_t k = 0; k < 5 && !v.bad; k++)
+            if (r->loop >= p->n_loops || at[k] >= p->n_buffers || (k < 2 ? !p->buffers[at[k]].sequence : p->buffers[at[k]].kind != BUF_SLOT))
+                FAIL(&v, "replay %u is of no loop, or of no sequences and their entries", i);
+    }
     check_exprs(&v);
     for (uint32_t i = 0; i < p->n_kernels && !v.bad; i++)
         check_kernel(&v, &p->kernels[i]);

@@ -52,6 +52,7 @@ typedef struct kernel_plan {  /* a kernel to be: the anchors with one key */
 typedef struct loop_plan {
     int stage;                /* in the region around it */
     uint32_t *cur, *next;     /* buffers by state */
+    uint32_t *value;          /* of a loop that runs again: the buffers of its final values */
     ir_val change;            /* greatest move of a step: f64 unit scalar */
     uint32_t change_buffer, tol_buffer;
     uint32_t count_buffer, steps_buffer;        /* 1 + buffer; 0: none */

@@ -215,7 +215,8 @@ static void make_anchors(planner *pl)
             anchor next = {.v = lp->states[k].next, .buffer = pl->loops[i].next[k], .region = lp->region};
             store_rows(pl, &first, d);
             store_rows(pl, &next, d);
-            new_anchor(pl, first);
+            if (!lp->again)         /* else it starts where its states are kept */
+                new_anchor(pl, first);
             new_anchor(pl, next);
         }
         if (ir_is(lp->tol)) {
@@ -374,6 +375,8 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
         const ir_node *left = n->op == OP_RECALL ? at_of(pl, n->args[0]) : n;
         if (ir_leaves_loop((ir_op)left->op)) {
             uint32_t loop = left->u.loop.loop, parent = pl->l->loops[loop].parent;
+            for (uint32_t k = 0; left->op == OP_FINAL && pl->l->loops[loop].again && k < pl->l->loops[loop].nstates; k++)
+                push(v, pl->l->loops[loop].states[k].init, where);
             if (parent == v->a->region)
                 later(v, pl->loops[loop].stage + 1);
             else

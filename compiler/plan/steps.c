@@ -46,10 +46,14 @@ static void region_steps(planner *pl, uint32_t region)
                 if (s->loop == t->id)
                     kplan_add_step(p, (kstep){.kind = s->back ? STEP_SLOT_BACK : STEP_SLOT, .a = s->buffer, .b = t->id});
             }
+            if (lp->again)
+                kplan_add_step(p, (kstep){.kind = STEP_REPLAY, .a = t->id});
             region_steps(pl, lp->region);
-            for (uint32_t k = 0; k < lp->nstates; k++)
+            for (uint32_t k = 0; k < lp->nstates && !lp->again; k++)
                 kplan_add_step(p, (kstep){.kind = STEP_SWAP, .a = pl->loops[t->id].cur[k], .b = pl->loops[t->id].next[k]});
             kplan_add_step(p, (kstep){.kind = STEP_END, .a = t->id});
+            if (lp->again)
+                kplan_add_step(p, (kstep){.kind = STEP_REPLAYED, .a = t->id});
         }
     }
 }
@@ -90,6 +94,14 @@ static void touch_loop(lives *s, uint32_t loop)
     for (uint32_t k = 0; k < pl->slots.n; k++)
         if (pl->slots.at[k].loop == loop)
             touch(s, pl->slots.at[k].buffer);
+    /* what a loop inside made again serves several steps */
+    for (uint32_t i = 0; i < pl->p->n_replays; i++) {
+        const kreplay *r = &pl->p->replays[i];
+        if (r->loop != loop && pl->l->loops[r->loop].parent != lp->region)
+            continue;
+        touch(s, r->kept);
+        touch(s, r->made);
+    }
 }
 
 static void touch_expr(lives *s, kx x)
@@ -181,6 +193,7 @@ void steps_build(planner *pl)
         const ir_loop *lp = &pl->l->loops[i];
         kplan_add_loop(p, (kloop_info){.name = lp->name, .limit = kdim_of(p, lp->limit), .until = ir_is(lp->tol),
                                        .tol_buffer = pl->loops[i].tol_buffer, .change_buffer = pl->loops[i].change_buffer,
+                                       .again = lp->again,
                                        .count_buffer = pl->loops[i].count_buffer, .steps_buffer = pl->loops[i].steps_buffer});
     }
     for (uint32_t i = 0; i < pl->pairs.n; i++) {

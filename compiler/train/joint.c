@@ -3,6 +3,7 @@
 
 #include "compiler/derive/derive.h"
 #include "compiler/ir/copy.h"
+#include "compiler/passes/segment.h"
 
 bool train_differentiable(const ir_layer *l, ir_val v)
 {
@@ -72,6 +73,7 @@ train_layers *train_build(const ir_layer *forward, arena *mem, const bool *wante
     t->joint = passes_run(joint, mem, &o, &t->stats);
     if (t->stats.broken)
         return t;
+    t->joint = segment_loops(t->joint, mem, SEGMENT_STEPS);
     train_cut(t, mem, &o, n_inputs, forward->n_outputs);
     t->train->name = arena_printf(mem, "%s_train", forward->name);
     t->backward->name = arena_printf(mem, "%s_backward", forward->name);

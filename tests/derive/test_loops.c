@@ -153,6 +153,23 @@ static void several(void)
     close(&t);
 }
 
+/* Gradients one after another share what is recorded: also that of a state which none of them moves. */
+static void one_after_another(void)
+{
+    bench t;
+    open(&t, 3);
+    ir_layer *l = t.l;
+    uint32_t loop = ir_loop_begin(l, 0, name_of(&t, "z"), t.K, 2);
+    ir_val z = ir_loop_state(l, loop, 0, name_of(&t, "z"), t.x), c = ir_loop_state(l, loop, 1, name_of(&t, "c"), num(&t, 0.5));
+    ir_loop_next(l, loop, 0, ir_ew1(l, OP_TANH, ir_add(l, times(&t, z, t.W), ir_mul(l, z, c))));
+    ir_loop_next(l, loop, 1, ir_mul(l, ir_ew1(l, OP_COS, c), num(&t, 0.5)));
+    ir_loop_end(l, loop);
+    ir_val g;
+    derive(l, t.f.mem, &(derive_seed){ir_loop_final(l, loop, 0), num(&t, 1)}, 1, &t.x, 1, &g);
+    check_gradient(&t.f, "one after another", ir_add(l, g, ir_loop_final(l, loop, 0)), (ir_val[]){t.x, t.W}, 2);
+    close(&t);
+}
+
 /* Stops when it moves little: as many steps backwards. At once: one step. */
 static void until(double tol, int64_t least, int64_t most)
 {
@@ -246,6 +263,7 @@ int main(void)
     recurrent(1);
     recurrent(4);
     several();
+    one_after_another();
     until(1e-3, 2, 39);
     until(100, 1, 1);
     nested(false);
