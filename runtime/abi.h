@@ -27,11 +27,15 @@ typedef enum {
     FIBER_OUT,                        /* rows: sources; members: outgoing edges */
     FIBER_GRAPH_DST,                  /* rows: graphs; members: their destination nodes; which = 1: their source nodes */
     FIBER_GRAPH_EDGE,                 /* rows: graphs; members: their edges in (incoming) walk order */
-    FIBER_ALL,                        /* one row; members: all rows of `rows_kind` = which (mp_rows_kind; pairs: 16 + index) */
+    FIBER_ALL,                        /* one row; members: all rows of kind `which` (mp_rows_kind; pairs: FIBER_ALL_PAIRS + index,
+                                         a dim: FIBER_ALL_DIM + slot) */
     FIBER_PAIR,                       /* rows: pairs of structure `which`; members: base members, through its `member` list */
     FIBER_PAIR_BASE,                  /* rows: rows of the structure's base; members: its pairs (contiguous) */
-    FIBER_PAIR_INDEX                  /* rows: values r of the structure's index; members: its pairs, through its `by_index` list */
+    FIBER_PAIR_INDEX,                 /* rows: values r of the structure's index; members: its pairs, through its `by_index` list */
+    FIBER_INDEX                       /* rows: values r of the index of a structure whose base is one row; members: base members,
+                                         through its `member` list */
 } mp_fiber_kind;
+enum { FIBER_ALL_PAIRS = 16, FIBER_ALL_DIM = 1 << 16 };
 typedef struct { uint32_t kind, which; } mp_fiber;
 
 /* ---- buffers ------------------------------------------------------------------------------------------ */
@@ -71,6 +75,9 @@ typedef enum {
     GRAPH_TOTALS,                     /* f64[4], unit: n_dst, edges, graphs, n_src */
     GRAPH_IN_PTR, GRAPH_OUT_PTR,      /* int64: fibers' own offsets, rows + 1 */
     GRAPH_IN_IDENTITY,                /* int64, by position of the incoming walk: itself */
+    GRAPH_IN_PLACE,                   /* int32, by position of the incoming walk: place among the incoming edges of its destination */
+    GRAPH_OUT_PLACE_IN,               /* the same by position of the outgoing walk */
+    GRAPH_IN_PLACE_OUT,               /* int32, by position of the incoming walk: place among the outgoing edges of its source */
     GRAPH_N_ARRAYS
 } mp_graph_array;
 

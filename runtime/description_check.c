@@ -124,8 +124,12 @@ static bool check_fiber(const check *c, const mp_fiber *f)
 {
     switch (f->kind) {
     case FIBER_NONE: case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: return true;
-    case FIBER_ALL: return f->which <= ROWS_GRAPHS || (f->which >= 16 && f->which - 16 < c->p->n_pairs);
+    case FIBER_ALL:
+        if (f->which >= FIBER_ALL_DIM)
+            return f->which - FIBER_ALL_DIM < c->p->n_slots;
+        return f->which <= ROWS_GRAPHS || (f->which >= FIBER_ALL_PAIRS && f->which - FIBER_ALL_PAIRS < c->p->n_pairs);
     case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: return f->which < c->p->n_pairs;
+    case FIBER_INDEX: return f->which < c->p->n_pairs && c->p->pairs[f->which].base.kind == FIBER_ALL;
     default: return false;
     }
 }
@@ -148,6 +152,7 @@ static desc_elem elem_of_graph_array(uint32_t which)
         [GRAPH_DST_GRAPH] = DESC_I32, [GRAPH_SRC_GRAPH] = DESC_I32,
         [GRAPH_NUM_NODES] = DESC_F64, [GRAPH_NUM_EDGES] = DESC_F64, [GRAPH_TOTALS] = DESC_F64,
         [GRAPH_IN_PTR] = DESC_I64, [GRAPH_OUT_PTR] = DESC_I64, [GRAPH_IN_IDENTITY] = DESC_I64,
+        [GRAPH_IN_PLACE] = DESC_I32, [GRAPH_OUT_PLACE_IN] = DESC_I32, [GRAPH_IN_PLACE_OUT] = DESC_I32,
     };
     return of[which];
 }

@@ -50,9 +50,10 @@ mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_ro
             *out = (fiber_rows){ batch.n_graphs, g->n_edges, batch.edge_ptr };
         return st;
     case FIBER_ALL:
-        *out = whole_rows(prepared_rows(p, (mp_rows){ fiber.which, 0 }), whole);
+        *out = whole_rows(prepared_rows(p, fiber.which >= FIBER_ALL_DIM ? (mp_rows){ ROWS_DIM, fiber.which - FIBER_ALL_DIM }
+                                                                        : (mp_rows){ fiber.which, 0 }), whole);
         return MP_OK;
-    case FIBER_NONE: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX:
+    case FIBER_NONE: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: case FIBER_INDEX:
         break;
     }
     return error_set(g->ctx, MP_INVALID, "the module is damaged: a kernel has unknown members");
@@ -61,12 +62,13 @@ mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_ro
 /* As the pairs are now. */
 static fiber_rows fiber_of_pairs(prepared *p, launch *l, mp_fiber fiber)
 {
-    const pair_state *s = &p->pairs[fiber.kind == FIBER_ALL ? fiber.which - 16 : fiber.which];
+    const pair_state *s = &p->pairs[fiber.kind == FIBER_ALL ? fiber.which - FIBER_ALL_PAIRS : fiber.which];
     const pair_index *x = &s->index;
     switch ((mp_fiber_kind)fiber.kind) {
     case FIBER_PAIR: return (fiber_rows){ x->n_pairs, x->n_grouped, x->pair_ptr };
     case FIBER_PAIR_BASE: return (fiber_rows){ x->n_rows, x->n_pairs, x->row_ptr };
     case FIBER_PAIR_INDEX: return (fiber_rows){ x->n_indices, x->n_pairs, s->by_ptr };
+    case FIBER_INDEX: return (fiber_rows){ x->n_indices, x->n_grouped, s->member_ptr };
     case FIBER_NONE: case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: case FIBER_ALL: break;
     }
     return whole_rows(x->n_pairs, l->whole);
@@ -75,11 +77,12 @@ static fiber_rows fiber_of_pairs(prepared *p, launch *l, mp_fiber fiber)
 /* The most there can be of them. */
 static fiber_rows most_of_pairs(const prepared *p, mp_fiber fiber)
 {
-    const pair_index *x = &p->pairs[fiber.kind == FIBER_ALL ? fiber.which - 16 : fiber.which].index;
+    const pair_index *x = &p->pairs[fiber.kind == FIBER_ALL ? fiber.which - FIBER_ALL_PAIRS : fiber.which].index;
     switch ((mp_fiber_kind)fiber.kind) {
     case FIBER_PAIR: return (fiber_rows){ x->room_pairs, x->room_grouped, NULL };
     case FIBER_PAIR_BASE: return (fiber_rows){ x->n_rows, x->room_pairs, NULL };
     case FIBER_PAIR_INDEX: return (fiber_rows){ x->n_indices, x->room_pairs, NULL };
+    case FIBER_INDEX: return (fiber_rows){ x->n_indices, x->room_grouped, NULL };
     case FIBER_NONE: case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: case FIBER_ALL: break;
     }
     return (fiber_rows){ 1, x->room_pairs, NULL };
@@ -88,13 +91,13 @@ static fiber_rows most_of_pairs(const prepared *p, mp_fiber fiber)
 static bool is_of_pairs(mp_fiber f)
 {
     return f.kind == FIBER_PAIR || f.kind == FIBER_PAIR_BASE || f.kind == FIBER_PAIR_INDEX ||
-           (f.kind == FIBER_ALL && f.which >= 16);
+           f.kind == FIBER_INDEX || (f.kind == FIBER_ALL && f.which >= FIBER_ALL_PAIRS && f.which < FIBER_ALL_DIM);
 }
 
 bool fiber_depends(const desc_kernel *k, uint32_t pairs)
 {
     if (is_of_pairs(k->fiber))
-        return (k->fiber.kind == FIBER_ALL ? k->fiber.which - 16 : k->fiber.which) == pairs;
+        return (k->fiber.kind == FIBER_ALL ? k->fiber.which - FIBER_ALL_PAIRS : k->fiber.which) == pairs;
     return k->rows.kind == ROWS_PAIRS && k->rows.which == pairs;
 }
 

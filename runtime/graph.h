@@ -51,7 +51,7 @@ typedef struct graph_batch {
     const int32_t *of_node;     /* [max(n_src, n_dst)]: graph of a node; all 0 for a single graph */
 } graph_batch;
 
-enum { GRAPH_OWNED = 40, GRAPH_ARRAYS = 17 };
+enum { GRAPH_OWNED = 40, GRAPH_ARRAYS = 20 };
 
 struct mp_graph {
     mp_context *ctx;

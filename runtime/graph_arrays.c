@@ -14,10 +14,14 @@ static mp_status build_sources(mp_graph *g, mp_graph_array which)
     graph_degrees degrees;
     graph_batch batch;
     switch (which) {
-    case GRAPH_IN_SRC: case GRAPH_IN_DST: case GRAPH_IN_EID: case GRAPH_IN_PTR:
+    case GRAPH_IN_SRC: case GRAPH_IN_DST: case GRAPH_IN_EID: case GRAPH_IN_PTR: case GRAPH_IN_PLACE:
         return graph_in(g, &rows);
     case GRAPH_OUT_DST: case GRAPH_OUT_SRC: case GRAPH_OUT_POS: case GRAPH_OUT_EID: case GRAPH_OUT_PTR:
         return graph_out(g, &rows);
+    case GRAPH_OUT_PLACE_IN: case GRAPH_IN_PLACE_OUT: {
+        mp_status st = graph_in(g, &rows);
+        return st ? st : graph_out(g, &rows);
+    }
     case GRAPH_IN_DEGREE:
         return graph_in_degrees(g, &degrees);
     case GRAPH_OUT_DEGREE:
@@ -50,6 +54,29 @@ static const void *wide_positions(mp_graph *g, graph_positions p)
     for (int64_t k = 0; wide && k < g->n_edges; k++)
         wide[k] = graph_position(p, k);
     return wide;
+}
+
+/* Places of edges among those of their row, for all positions of `walk`. */
+static const void *places(mp_graph *g, const graph_rows *r)
+{
+    int32_t *place = graph_own(g, r->n_edges, sizeof *place, "places of edges");
+    for (int64_t i = 0; place && i < r->n_rows; i++)
+        for (int64_t k = r->ptr[i]; k < r->ptr[i + 1]; k++)
+            place[k] = (int32_t)(k - r->ptr[i]);
+    return place;
+}
+
+/* The same by position of the other walk: out.pos names positions of the incoming one. */
+static const void *places_across(mp_graph *g, bool by_out)
+{
+    int32_t *place = graph_own(g, g->n_edges, sizeof *place, "places of edges");
+    const graph_rows *in = &g->in, *out = &g->out;
+    for (int64_t i = 0; place && !by_out && i < out->n_rows; i++)
+        for (int64_t k = out->ptr[i]; k < out->ptr[i + 1]; k++)
+            place[graph_position(out->pos, k)] = (int32_t)(k - out->ptr[i]);
+    for (int64_t k = 0; place && by_out && k < out->n_edges; k++)
+        place[k] = (int32_t)(graph_position(out->pos, k) - in->ptr[out->other[k]]);
+    return place;
 }
 
 static const void *reals_of_counts(mp_graph *g, const int64_t *count, int64_t known, int64_t n)
@@ -100,6 +127,9 @@ static const void *make(mp_graph *g, mp_graph_array which)
     case GRAPH_NUM_EDGES: return sizes(g, g->batch.edge_ptr);
     case GRAPH_TOTALS: return totals(g);
     case GRAPH_IN_IDENTITY: return wide_positions(g, (graph_positions){ 0 });
+    case GRAPH_IN_PLACE: return places(g, &g->in);
+    case GRAPH_OUT_PLACE_IN: return places_across(g, true);
+    case GRAPH_IN_PLACE_OUT: return places_across(g, false);
     case GRAPH_N_ARRAYS: break;
     }
     return NULL;

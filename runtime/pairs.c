@@ -25,6 +25,34 @@ static bool asked_by_index(const desc_program *d, uint32_t i)
     return false;
 }
 
+static bool members_asked_by_index(const desc_program *d, uint32_t i)
+{
+    for (uint32_t k = 0; k < d->n_kernels; k++)
+        if (d->kernels[k].fiber.kind == FIBER_INDEX && d->kernels[k].fiber.which == i)
+            return true;
+    return false;
+}
+
+/* The pairs of the one row are in the order of their indices: members of an index that does not occur are none. */
+static void find_members(pair_state *s)
+{
+    const pair_index *x = &s->index;
+    int64_t pair = 0;
+    for (int64_t r = 0; s->by_member && r <= x->n_indices; r++) {
+        while (pair < x->n_pairs && x->pair_idx[pair] < r)
+            pair++;
+        s->member_ptr[r] = pair < x->n_pairs ? x->pair_ptr[pair] : x->n_grouped;
+    }
+}
+
+static mp_status room_for_members(mp_layer *layer, pair_state *s)
+{
+    if (!s->by_member)
+        return MP_OK;
+    s->member_ptr = mem_array(layer->ctx, s->index.n_indices + 1, sizeof *s->member_ptr, "members by index");
+    return s->member_ptr ? MP_OK : MP_SYSTEM;
+}
+
 /* Where the index of the member at position k stands in its buffer, and what kernels call that member: edges go by their
  * position in the incoming walk. */
 static mp_status find_places(prepared *p, pair_state *s)
@@ -54,6 +82,7 @@ static mp_status prepare_one(mp_layer *layer, prepared *p, uint32_t i)
     pair_state *s = &p->pairs[i];
     s->desc = &p->program->pairs[i];
     s->by_index = asked_by_index(p->program, i);
+    s->by_member = members_asked_by_index(p->program, i);
     int64_t range = desc_size_value(&s->desc->range, p->dim);
     if (range < 1 || range > (int64_t)1 << 31)
         return layer_error(layer, MP_UNSUPPORTED, "an index of %lld values cannot be grouped by", (long long)range);
@@ -67,9 +96,13 @@ static mp_status prepare_one(mp_layer *layer, prepared *p, uint32_t i)
     s->base_ptr = base.ptr;
     s->index = (pair_index){ .n_rows = base.n_rows, .n_members = base.n_members, .n_indices = range };
     st = find_places(p, s);
+    if (!st)
+        st = room_for_members(layer, s);
     if (st || made_by_prepare(p->program, i))
         return st;
     st = pair_builder_make(layer->ctx, base.ptr, base.n_rows, range, &s->index, &s->builder);
+    if (!st)
+        find_members(s);
     if (st || !s->by_index)
         return st;
     s->by_ptr = mem_array(layer->ctx, range + 1, sizeof *s->by_ptr, "pairs by index");
@@ -122,6 +155,7 @@ mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i)
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
     s->index = made;
     s->made = true;
+    find_members(s);
     if (s->by_index)
         st = pair_index_by_index(layer->ctx, &s->index, &s->by_ptr, &s->by_order);
     set_buffers(p, i);
@@ -132,6 +166,7 @@ void pairs_run(mp_context *ctx, prepared *p, uint32_t i)
 {
     pair_state *s = &p->pairs[i];
     pair_builder_run(ctx, s->builder, p->now[s->desc->index_buffer], s->place, s->name, &s->index);
+    find_members(s);
     if (s->by_index)
         pair_index_by_index_into(&s->index, s->by_ptr, s->by_order);
     for (uint32_t k = 0; k < p->program->n_kernels; k++)
@@ -144,6 +179,7 @@ void pairs_free(mp_context *ctx, prepared *p)
     for (uint32_t i = 0; p->pairs && i < p->program->n_pairs; i++) {
         pair_state *s = &p->pairs[i];
         mem_array_free(ctx, s->by_ptr, s->index.n_indices + 1, sizeof *s->by_ptr);
+        mem_array_free(ctx, s->member_ptr, s->index.n_indices + 1, sizeof *s->member_ptr);
         mem_array_free(ctx, s->by_order, s->index.room_pairs, sizeof *s->by_order);
         pair_builder_free(ctx, s->builder);
         pair_index_free(ctx, &s->index);

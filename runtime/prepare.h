@@ -17,6 +17,8 @@ typedef struct pair_state {
     pair_builder *builder;
     int64_t *by_ptr, *by_order;     /* pairs by index, where something asks for them; [n_indices + 1], [room_pairs] */
     bool by_index;                  /* something asks for them */
+    int64_t *member_ptr;            /* members by index, where the base is one row and something asks; [n_indices + 1] */
+    bool by_member;
     bool made;                      /* by prepare: index.n_pairs is final */
     const int64_t *base_ptr;        /* the fiber's offsets */
     int64_t whole[2];

@@ -266,12 +266,59 @@ static void by_groups(kgen *g, const product *p)
     emit_for_end(e, &first);
 }
 
+/* ---- sums over members --------------------------------------------------------------------------------- */
+
+static LLVMValueRef sum_rows(kgen *g, elem t, bool local, uint32_t id, kx offset, kval *row)
+{
+    LLVMValueRef base;
+    if (local) {
+        *row = dim_of(g, g->k->locals[id].elems);
+        base = g->locals[id].base;
+    } else {
+        *row = dim_of(g, g->p->buffers[id].elems);
+        base = at(g, t, kg_buffer(g, id), kg_imul(g, kg_scalar(g->block_start), *row));
+    }
+    return at(g, t, base, kx_is(offset) ? kg_eval(g, offset) : kg_const(0));
+}
+
+/* The members' rows of A and B are the steps of k; with k of their own, one call for each of these. */
+static void sum_of_products(kgen *g, const kgemm *m)
+{
+    emitter *e = g->e;
+    elem t = kg_elem(m->type);
+    kval a_row, b_row;
+    kg_push(g, true);
+    LLVMValueRef a = sum_rows(g, t, !m->a_is_buffer, m->a, m->a_offset, &a_row);
+    LLVMValueRef b = sum_rows(g, t, m->b_is_local, m->b, m->b_offset, &b_row);
+    LLVMValueRef c = at(g, t, kg_local_ptr(g, m->c), kx_is(m->c_offset) ? kg_eval(g, m->c_offset) : kg_const(0));
+    LLVMValueRef count = emit_sub(e, g->block_end, g->block_start);
+    gemm_spec s = {.type = t, .kind = GEMM_TN, .accumulate = true};
+    s.m = m->m.is_const ? m->m.value : 0;
+    s.n = m->n.is_const ? m->n.value : 0;
+    emit_loop l = emit_for_begin(e, emit_i64(e, 0), kg_extent(g, m->batch), 1);
+    emit_loop k = emit_for_begin(e, emit_i64(e, 0), kg_extent(g, m->k), 1);
+    kval al = kg_imul(g, kg_scalar(l.i), dim_of(g, m->a_batch)), bl = kg_imul(g, kg_scalar(l.i), dim_of(g, m->b_batch));
+    al = kg_iadd(g, al, kg_imul(g, kg_scalar(k.i), dim_of(g, m->a_k)));
+    bl = kg_iadd(g, bl, kg_imul(g, kg_scalar(k.i), dim_of(g, m->b_k)));
+    kval cl = kg_imul(g, kg_scalar(l.i), dim_of(g, m->c_batch));
+    emit_gemm(e, &s, at(g, t, a, al), kg_int1(g, a_row), at(g, t, b, bl), kg_int1(g, b_row), at(g, t, c, cl), kg_int1(g, dim_of(g, m->c_m)),
+              kg_int1(g, dim_of(g, m->m)), kg_int1(g, dim_of(g, m->n)), count);
+    emit_for_end(e, &k);
+    emit_for_end(e, &l);
+    kg_pop(g);
+    kg_changed(g);
+}
+
 /* ---- operands ------------------------------------------------------------------------------------------ */
 
 static kval offset_of(kgen *g, kx x) { return kx_is(x) ? kg_eval(g, x) : kg_const(0); }
 
 void kg_gemm(kgen *g, const kgemm *m)
 {
+    if (m->sum) {
+        sum_of_products(g, m);
+        return;
+    }
     product p = {.m = m, .t = kg_elem(m->type), .in_block = g->block_start != NULL};
     LLVMValueRef first = p.in_block ? g->block_start : g->tile_start;
     p.rows = p.in_block ? emit_sub(g->e, g->block_end, g->block_start) : g->tile_rows;

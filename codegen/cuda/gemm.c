@@ -3,8 +3,35 @@
 
 static const char *offset(cgen *g, kx x) { return kx_is(x) ? cg_eval(g, x) : "0"; }
 
+/* A sum over the members of the block: one row of results, whose k are the members. */
+static void sum_of_products(cgen *g, const kgemm *m)
+{
+    const char *s = cg_suffix(m->type), *type = cg_memory(m->type), *a, *b, *a_row, *b_row;
+    const char *c = arena_printf(g->mem, "r%u + %s", m->c, offset(g, m->c_offset));
+    a_row = cg_dim(g, m->a_is_buffer ? g->p->buffers[m->a].elems : g->k->locals[m->a].elems);
+    a = m->a_is_buffer ? arena_printf(g->mem, "%s + block0 * %s + %s", cg_buffer(g, m->a), a_row, offset(g, m->a_offset))
+                       : arena_printf(g->mem, "r%u + %s", m->a, offset(g, m->a_offset));
+    b_row = cg_dim(g, m->b_is_local ? g->k->locals[m->b].elems : g->p->buffers[m->b].elems);
+    b = m->b_is_local ? arena_printf(g->mem, "r%u + %s", m->b, offset(g, m->b_offset))
+                      : arena_printf(g->mem, "%s + block0 * %s + %s", cg_buffer(g, m->b), b_row, offset(g, m->b_offset));
+    cg_open(g, false, "for (mp_i64 batch = 0; batch < %s; batch++)", cg_dim(g, m->batch));
+    cg_open(g, false, "for (mp_i64 own = 0; own < %s; own++)", cg_dim(g, m->k));
+    cg_text(g, "const mp_gemm m = {1, %s, %s, block1 - block0, 0, 1, %s, %s, 1, 0, %s, 1, 1};\n", cg_dim(g, m->m), cg_dim(g, m->n), a_row, b_row,
+            cg_dim(g, m->c_m));
+    cg_text(g, "mp_gemm_%s(&m, (const %s *)(%s) + batch * %s + own * %s, (const %s *)(%s) + batch * %s + own * %s, (%s *)(%s) + batch * %s, NULL, 0);\n",
+            s, type, a, cg_dim(g, m->a_batch), cg_dim(g, m->a_k), type, b, cg_dim(g, m->b_batch), cg_dim(g, m->b_k), type, c, cg_dim(g, m->c_batch));
+    cg_text(g, "mp_barrier();\n");
+    cg_close(g);
+    cg_close(g);
+    cg_changed(g);
+}
+
 void cg_gemm(cgen *g, const kgemm *m)
 {
+    if (m->sum) {
+        sum_of_products(g, m);
+        return;
+    }
     bool in_block = g->in_blocks;
     const char *first = in_block ? "block0" : "tile0", *s = cg_suffix(m->type), *type = cg_memory(m->type);
     const char *rows = in_block ? "(int)(block1 - block0)" : "(int)(tile1 - tile0)";

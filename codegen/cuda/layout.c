@@ -376,7 +376,7 @@ static bool read_elsewhere(cgen *g, knode *const *body, uint32_t n, uint32_t loc
             at.node = &empty;
             unsigned ways = expr_ways(g, &at, m->group, local, var, seen) & expr_ways(g, &at, m->a_offset, local, var, seen)
                           & expr_ways(g, &at, m->b_offset, local, var, seen) & expr_ways(g, &at, m->c_offset, local, var, seen);
-            if (ways != ~0u || (!m->a_is_buffer && m->a == local) || m->c == local)
+            if (ways != ~0u || (!m->a_is_buffer && m->a == local) || (m->b_is_local && m->b == local) || m->c == local)
                 return true;
         }
         if (read_elsewhere(g, k->body, k->n_body, local, var, seen))

@@ -34,6 +34,8 @@ static void mark(const cgen *g, const knode *n, bool *marks, uint8_t *seen)
         marks[m->c] = true;
         if (!m->a_is_buffer)
             marks[m->a] = true;
+        if (m->b_is_local)
+            marks[m->b] = true;
         mark_expr(g, m->group, marks, seen);
     }
     for (uint32_t i = 0; i < n->n_body; i++)

@@ -41,10 +41,13 @@ static const char *fiber_text(mp_fiber f)
     case FIBER_OUT: return "the outgoing edges of each";
     case FIBER_GRAPH_DST: return "the nodes of each";
     case FIBER_GRAPH_EDGE: return "the edges of each";
-    case FIBER_ALL: return f.which == ROWS_EDGES ? "all edges" : f.which == ROWS_GRAPHS ? "all graphs" : f.which < 16 ? "all nodes" : "all pairs";
+    case FIBER_ALL:
+        return f.which == ROWS_EDGES ? "all edges" : f.which == ROWS_GRAPHS ? "all graphs" : f.which < FIBER_ALL_PAIRS ? "all nodes"
+               : f.which < FIBER_ALL_DIM ? "all pairs" : "all values";
     case FIBER_PAIR: return "the members of each";
     case FIBER_PAIR_BASE: return "the pairs of each";
     case FIBER_PAIR_INDEX: return "the pairs of each";
+    case FIBER_INDEX: return "the members of each";
     }
     return NULL;
 }

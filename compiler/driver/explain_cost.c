@@ -24,10 +24,13 @@ double explain_members(const kplan *p, const explain_graph *g, mp_fiber f)
 {
     switch ((mp_fiber_kind)f.kind) {
     case FIBER_NONE: return 0;
-    case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_EDGE: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX:
+    case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_EDGE: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: case FIBER_INDEX:
         return (double)g->n_edges;
     case FIBER_GRAPH_DST: return (double)g->n_dst;
-    case FIBER_ALL: return explain_rows(p, g, f.which < 16 ? (mp_rows){f.which, 0} : (mp_rows){ROWS_PAIRS, f.which - 16});
+    case FIBER_ALL:
+        return explain_rows(p, g, f.which < FIBER_ALL_PAIRS ? (mp_rows){f.which, 0}
+                                  : f.which < FIBER_ALL_DIM ? (mp_rows){ROWS_PAIRS, f.which - FIBER_ALL_PAIRS}
+                                                            : (mp_rows){ROWS_DIM, f.which - FIBER_ALL_DIM});
     }
     return -1;
 }
@@ -76,7 +79,8 @@ static double operations(counter *c, kx x, int member)
 static void count_product(counter *c, const kgemm *g, const place_in *at)
 {
     c->flops[at->member] += 2 * at->times * extent(c, g->m) * extent(c, g->n) * extent(c, g->k) * extent(c, g->batch);
-    c->read[0][g->b] = true;
+    if (!g->b_is_local)
+        c->read[g->sum ? at->member : 0][g->b] = true;
     if (g->a_is_buffer)
         c->read[at->member][g->a] = true;
     operations(c, g->group, at->member);

@@ -68,6 +68,9 @@ static const struct { ktype type; uint32_t rows; const char *name; } graph_array
     [GRAPH_NUM_EDGES] = {KT_F64, ROWS_GRAPHS, "num_edges"},
     [GRAPH_TOTALS] = {KT_F64, ROWS_ONE, "totals"},
     [GRAPH_IN_IDENTITY] = {KT_I64, ROWS_EDGES, "in.identity"},
+    [GRAPH_IN_PLACE] = {KT_I32, ROWS_EDGES, "in.place"},
+    [GRAPH_OUT_PLACE_IN] = {KT_I32, ROWS_EDGES, "out.place_in"},
+    [GRAPH_IN_PLACE_OUT] = {KT_I32, ROWS_EDGES, "in.place_out"},
     [GRAPH_IN_PTR] = {KT_I64, ROWS_DST, "in.ptr"},
     [GRAPH_OUT_PTR] = {KT_I64, ROWS_SRC, "out.ptr"},
 };
@@ -124,6 +127,14 @@ uint32_t buffer_of(planner *pl, mp_buffer_kind kind, uint32_t index)
     return id;
 }
 
+/* All rows of a domain as members. */
+static mp_fiber all_of(planner *pl, ir_dom d)
+{
+    mp_rows r = rows_of(pl, d);
+    uint32_t which = r.kind == ROWS_PAIRS ? FIBER_ALL_PAIRS + r.which : r.kind == ROWS_DIM ? FIBER_ALL_DIM + r.which : r.kind;
+    return (mp_fiber){FIBER_ALL, which};
+}
+
 uint32_t pairs_of(planner *pl, ir_val m)
 {
     for (uint32_t i = 0; i < pl->pairs.n; i++)
@@ -131,12 +142,14 @@ uint32_t pairs_of(planner *pl, ir_val m)
             return pl->pairs.at[i].id;
     const ir_node *n = at_of(pl, m);
     ir_val index = n->args[0];
+    bool whole = n->op == OP_MAP_INDEX;         /* members by index alone: pairs with the whole call */
+    ir_dom from = n->dom;
     /* Reserve the spot first: the base of the structure may be a pair domain itself. */
     uint32_t k = pl->pairs.n;
     vec_push(pl->mem, &pl->pairs, (pairs_plan){.map = m, .id = kplan_add_pairs(pl->p, (kpairs){.index_buffer = 0})});
     kpairs *q = &pl->p->pairs[pl->pairs.at[k].id];
     q->range = kdim_of(pl->p, at_of(pl, index)->range);
-    mp_fiber base = fiber_of(pl, n->args[1]);
+    mp_fiber base = whole ? all_of(pl, from) : fiber_of(pl, at_of(pl, m)->args[1]);
     pl->p->pairs[pl->pairs.at[k].id].base = base;
     return pl->pairs.at[k].id;
 }
@@ -152,15 +165,21 @@ mp_fiber fiber_of(planner *pl, ir_val m)
         if (from == DOM_EDGES)
             return (mp_fiber){FIBER_GRAPH_EDGE, 0};
         return (mp_fiber){FIBER_GRAPH_DST, pl->l->domains[n->dom.i].side == SIDE_SRC};
-    case OP_MAP_UNIT: {
-        mp_rows r = rows_of(pl, n->dom);
-        return (mp_fiber){FIBER_ALL, r.kind == ROWS_PAIRS ? 16 + r.which : r.kind};
-    }
+    case OP_MAP_UNIT: return all_of(pl, n->dom);
+    case OP_MAP_INDEX: return (mp_fiber){FIBER_INDEX, pairs_of(pl, m)};
     case OP_MAP_PAIR: return (mp_fiber){FIBER_PAIR, pairs_of(pl, m)};
     case OP_MAP_FIRST: return (mp_fiber){FIBER_PAIR_BASE, pairs_of(pl, n->args[0])};
     case OP_MAP_SECOND: return (mp_fiber){FIBER_PAIR_INDEX, pairs_of(pl, n->args[0])};
     default: return (mp_fiber){FIBER_NONE, 0};
     }
+}
+
+static bool has_pairs(const planner *pl, ir_val m)
+{
+    for (uint32_t i = 0; i < pl->pairs.n; i++)
+        if (ir_same(pl->pairs.at[i].map, m))
+            return true;
+    return false;
 }
 
 ir_dom member_dom(planner *pl, mp_fiber f)
@@ -171,14 +190,14 @@ ir_dom member_dom(planner *pl, mp_fiber f)
     case FIBER_GRAPH_DST: return f.which ? ir_dom_src(l) : ir_dom_dst(l);
     case FIBER_ALL:
         for (uint32_t i = 0; i < l->n_domains; i++) {
-            if (l->domains[i].kind == DOM_INDEX)
+            ir_val made = l->domains[i].map;        /* of pairs that this plan may not have */
+            if ((l->domains[i].kind == DOM_PAIR && !has_pairs(pl, made)) || (l->domains[i].kind == DOM_INDEX && f.which < FIBER_ALL_DIM))
                 continue;
-            mp_rows r = rows_of(pl, (ir_dom){i});
-            if (r.kind == ROWS_PAIRS ? f.which == 16 + r.which : f.which == r.kind)
+            if (all_of(pl, (ir_dom){i}).which == f.which)
                 return (ir_dom){i};
         }
         break;
-    case FIBER_PAIR: return at_of(pl, pl->pairs.at[f.which].map)->dom;
+    case FIBER_INDEX: case FIBER_PAIR: return at_of(pl, pl->pairs.at[f.which].map)->dom;
     case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: return at_of(pl, pl->pairs.at[f.which].map)->u.cod;
     case FIBER_NONE: break;
     }
@@ -200,7 +219,7 @@ bool map_own(const planner *pl, mp_fiber f, ir_val m)
     case FIBER_OUT: return n->op == OP_MAP_SRC || n->op == OP_MAP_SRC_DST;
     case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: return n->op == OP_MAP_GRAPH;
     case FIBER_ALL: return n->op == OP_MAP_UNIT;
-    case FIBER_PAIR: return ir_same(m, pl->pairs.at[f.which].map);
+    case FIBER_PAIR: case FIBER_INDEX: return ir_same(m, pl->pairs.at[f.which].map);
     case FIBER_PAIR_BASE: return n->op == OP_MAP_FIRST;
     case FIBER_PAIR_INDEX: return n->op == OP_MAP_SECOND;
     }
@@ -223,7 +242,7 @@ spot member_place(body *b)
     kx m = kx_member(b->p);
     switch ((mp_fiber_kind)b->kp->fiber.kind) {
     case FIBER_OUT: m = graph_int(pl, GRAPH_OUT_POS, m); break;
-    case FIBER_PAIR: m = kx_iload(b->p, buffer_of(pl, BUF_PAIR_MEMBER, b->kp->fiber.which), m); break;
+    case FIBER_PAIR: case FIBER_INDEX: m = kx_iload(b->p, buffer_of(pl, BUF_PAIR_MEMBER, b->kp->fiber.which), m); break;
     case FIBER_PAIR_INDEX: m = kx_iload(b->p, buffer_of(pl, BUF_PAIR_BY_INDEX, b->kp->fiber.which), m); break;
     case FIBER_NONE: case FIBER_IN: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: case FIBER_ALL: case FIBER_PAIR_BASE: break;
     }

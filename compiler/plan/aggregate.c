@@ -13,8 +13,10 @@
 typedef struct acc_of {
     uint32_t a, b;            /* locals: the accumulator; var: mean and M2 */
     uint32_t n;               /* var: members so far */
+    bool shared;              /* max, min: `a` belongs to the argmax (argmin) of the same members */
     uint32_t first;           /* var: the first member; mean is counted from it */
     ir_val group;             /* softmax: the scores of the group that it belongs to, or none */
+    local_of matrix;          /* sum of products: the accumulator, its axes in an order of its own */
     bool stepped;
 } acc_of;
 
@@ -26,6 +28,7 @@ typedef struct accs { acc_of *of; acc_group *groups; uint32_t count; bool counts
 static accs *accs_of(body *b) { return b->accs; }
 
 static bool is_var(const ir_node *n) { return n->op == OP_AGG_VAR; }
+static bool is_arg(const ir_node *n) { return n->op == OP_AGG_ARGMAX || n->op == OP_AGG_ARGMIN; }
 static bool is_soft(const ir_node *n) { return n->op == OP_AGG_EXPSUM || n->op == OP_AGG_SOFTSUM; }
 
 static ktype acc_type(const planner *pl, ir_val v) { return kreg_of((ir_type)at_of(pl, v)->type); }
@@ -109,6 +112,61 @@ static kx score_offset(body *b, ir_val s, const kx *idx)
     return linear(b, s, in);
 }
 
+/* The argmax of what v is the greatest of, in this kernel; or none. */
+static ir_val arg_of_same(body *b, ir_val v)
+{
+    planner *pl = b->pl;
+    const ir_node *n = at_of(pl, v);
+    ir_op want = n->op == OP_AGG_MAX ? OP_AGG_ARGMAX : OP_AGG_ARGMIN;
+    for (uint32_t k = 0; k < b->kp->anchors.n; k++) {
+        const anchor *an = &pl->anchors.at[b->kp->anchors.at[k]];
+        const ir_node *m = at_of(pl, an->v);
+        if (an->agg && m->op == want && ir_same(m->args[0], n->args[0]))
+            return an->v;
+    }
+    return (ir_val){0};
+}
+
+static void begin_arg(body *b, ir_val v)
+{
+    planner *pl = b->pl;
+    const ir_node *n = at_of(pl, v);
+    acc_of *a = &accs_of(b)->of[v.i];
+    if (a->a)
+        return;
+    ktype t = acc_type(pl, n->args[0]);
+    a->a = add_local(b, "best", SCOPE_ROW, t, elems_of(pl, v), true);
+    a->n = add_local(b, "place", SCOPE_ROW, KT_I64, elems_of(pl, v), true);
+    init_with(b, v, a->a, t, n->op == OP_AGG_ARGMAX ? -HUGE_VAL : HUGE_VAL);
+    nest q;
+    nest_shape(b, &q, v);
+    put(b, &b->init, &q, kn_store(b->p, kref_local(a->n, linear(b, v, q.idx)), kx_int(b->p, -1)));
+}
+
+/* Members come in the order of their numbers along edges' ends alone; elsewhere the lesser number wins among equals. */
+static bool in_order(const body *b) { return b->kp->fiber.kind == FIBER_IN || b->kp->fiber.kind == FIBER_OUT; }
+
+/* A member x with this number goes in: it is the first (`extra` more must hold), or beats the best so far, which is no NaN. */
+static void put_arg(body *b, nodes *list, ir_val v, kx x, kx number, kx extra)
+{
+    kplan *p = b->p;
+    const ir_node *n = at_of(b->pl, v);
+    acc_of *a = &accs_of(b)->of[v.i];
+    bool max = n->op == OP_AGG_ARGMAX;
+    nest q;
+    nest_shape(b, &q, v);
+    kx off = linear(b, v, q.idx), best = cell(b, a->a, off), kept = cell(b, a->n, off);
+    kx beats = op1(b, OP_NOT, KT_BOOL, max ? op2(b, OP_LE, KT_BOOL, x, best) : op2(b, OP_LE, KT_BOOL, best, x));
+    if (!in_order(b))
+        beats = op2(b, OP_OR, KT_BOOL, beats, op2(b, OP_AND, KT_BOOL, op2(b, OP_EQ, KT_BOOL, x, best), op2(b, OP_LT, KT_BOOL, number, kept)));
+    beats = op2(b, OP_AND, KT_BOOL, beats, op2(b, OP_EQ, KT_BOOL, best, best));
+    kx take = op2(b, OP_OR, KT_BOOL, beats, op2(b, OP_LT, KT_BOOL, kept, kx_int(p, 0)));
+    if (kx_is(extra))
+        take = op2(b, OP_AND, KT_BOOL, take, extra);
+    put(b, list, &q, kn_store(p, kref_local(a->n, off), kx_isel(p, take, number, kept)));
+    put(b, list, &q, kn_accum(p, max ? OP_MAX : OP_MIN, kref_local(a->a, off), x));
+}
+
 static void begin_one(body *b, ir_val v)
 {
     planner *pl = b->pl;
@@ -122,6 +180,23 @@ static void begin_one(body *b, ir_val v)
             return;
         a->a = add_local(b, "softmax.acc", SCOPE_ROW, t, elems_of(pl, v), true);
         init_with(b, v, a->a, t, 0);
+        return;
+    }
+    if (pl->sums[v.i]) {
+        sum_begin(b, v, &a->matrix);
+        a->a = a->matrix.local;
+        init_with(b, v, a->a, t, 0);        /* all of it, in whatever order */
+        return;
+    }
+    if (is_arg(n)) {
+        begin_arg(b, v);
+        return;
+    }
+    ir_val same = n->op == OP_AGG_MAX || n->op == OP_AGG_MIN ? arg_of_same(b, v) : (ir_val){0};
+    if (ir_is(same)) {
+        begin_arg(b, same);
+        a->a = accs_of(b)->of[same.i].a;
+        a->shared = true;
         return;
     }
     double start = 0;
@@ -170,11 +245,16 @@ static void combine_one(body *b, ir_val v)
     b->p->here = n->where;
     acc_of *a = &accs_of(b)->of[v.i];
     ktype t = acc_type(pl, v);
-    if (ir_is(a->group))
+    if (ir_is(a->group) || a->shared)
         return;
     nest q, none = {0};
     nest_shape(b, &q, v);
     kx off = linear(b, v, q.idx), zero = kx_int(p, 0);
+    if (is_arg(n)) {                                    /* a piece without members has no place */
+        kx number = other(b, a->n, off);
+        put_arg(b, &b->combine, v, other(b, a->a, off), number, op2(b, OP_LE, KT_BOOL, zero, number));
+        return;
+    }
     if (!is_var(n)) {
         put(b, &b->combine, &q, kn_accum(p, n->op == OP_SPREAD ? OP_ADD : accum_op((ir_op)n->op), kref_local(a->a, off), other(b, a->a, off)));
         return;
@@ -250,7 +330,7 @@ void aggs_begin(body *b)
         const ir_node *n = at_of(pl, an->v);
         combine_one(b, an->v);
         /* what comes out asks for emptiness: the counter must exist before the walk */
-        if (n->op != OP_AGG_SUM && n->op != OP_AGG_PROD && n->op != OP_AGG_ANY && n->op != OP_AGG_ALL && n->op != OP_SPREAD && n->op != OP_COUNT &&
+        if (!is_arg(n) && n->op != OP_AGG_SUM && n->op != OP_AGG_PROD && n->op != OP_AGG_ANY && n->op != OP_AGG_ALL && n->op != OP_SPREAD && n->op != OP_COUNT &&
             n->op != OP_AGG_VAR && n->op != OP_AGG_EXPSUM)
             some(b);
     }
@@ -354,8 +434,18 @@ void agg_step(body *b, ir_val v)
         put(b, &b->mem, &q, kn_store(p, kref_local(a->a, linear(b, v, to)), x));
         return;
     }
+    if (a->matrix.local) {
+        sum_step(b, v, &a->matrix);
+        return;
+    }
+    if (a->shared)
+        return;
     nest_shape(b, &q, v);
     kx off = linear(b, v, q.idx), x = arg_value(b, n->args[0], v, q.idx);
+    if (is_arg(n)) {
+        put_arg(b, &b->mem, v, x, position_value(b, n->args[1], member_place(b)), (kx){0});
+        return;
+    }
     if (!is_var(n)) {
         put(b, &b->mem, &q, kn_accum(p, accum_op((ir_op)n->op), kref_local(a->a, off), x));
         return;
@@ -401,6 +491,10 @@ kx agg_value(body *b, ir_val v, const kx *idx)
         kx was_inf = op2(b, OP_EQ, KT_BOOL, m, num(b, t, low));
         return kx_select(p, some(b), kx_select(p, was_inf, num(b, t, -HUGE_VAL), m), num(b, t, 0));
     }
+    if (a->matrix.local)
+        return cell(b, a->a, local_offset(b, v, &a->matrix, idx));
+    if (is_arg(n))
+        return cell(b, a->n, off);
     switch ((ir_op)n->op) {
     case OP_AGG_MAX: case OP_AGG_MIN: return kx_select(p, some(b), cell(b, a->a, off), num(b, t, 0));
     case OP_AGG_VAR: {

@@ -159,6 +159,11 @@ static void want_operands(body *b, ir_val v, at a)
     const ir_node *n = at_of(pl, v);
     if (!computed_here(b, v, a))
         return;
+    if (pl->sums[v.i]) {                /* the products are never there: their operands are */
+        for (uint32_t k = 0; k < 2; k++)
+            want(b, n->args[0], pl->sums[v.i]->args[k], AT_MEMBER);
+        return;
+    }
     if (is_agg(pl, v)) {
         for (uint32_t k = 0; k < n->nargs; k++)
             if (at_of(pl, n->args[k])->type != T_MAP)
@@ -427,6 +432,8 @@ static void mark_gemm(marker *m, const kgemm *g)
     body *b = m->b;
     if (!g->a_is_buffer)
         b->k.locals[g->a].tiled = true;
+    if (g->b_is_local)
+        b->k.locals[g->b].tiled = true;
     b->k.locals[g->c].tiled = true;
     mark_expr(m, g->a_offset);
     mark_expr(m, g->b_offset);
@@ -514,7 +521,7 @@ static void assemble(body *b)
     group(b, &top, &b->post, kn_rows, &open);
     close_group(b, &top, kn_rows, &open);
     bool gemm = has_gemm(&b->pre) || has_gemm(&b->post) || has_gemm(&b->mem);
-    b->k.tile = gemm ? pl->opt.tile : 1;
+    b->k.tile = gemm && !b->sums ? pl->opt.tile : 1;       /* matrices as accumulators: one row at a time */
     b->k.row_cost = gemm ? 16 : 2;
     if (gemm) {
         marker m = {.b = b, .group = NEW_N(pl->mem, uint32_t, b->k.n_locals + 1), .seen = NEW_N(pl->mem, uint32_t, p->n_exprs)};

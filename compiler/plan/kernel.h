@@ -134,10 +134,15 @@ typedef struct kref {         /* where a statement writes */
 /* C[m, n] (+)= sum over k of A[m, k] B[k, n] for every row of the tile or member of the block.
  * A is the tiled local `a` or, when a_is_buffer, rows row0.. of a buffer (row index = KX_ROW / KX_MEMBER: contiguous rows).
  * Offsets and strides are in elements. `batch` products stand side by side (heads).
- * With `group` the weights of a row start at b_offset + group * b_group (a relation's matrix); a negative group adds nothing. */
+ * With `group` the weights of a row start at b_offset + group * b_group (a relation's matrix); a negative group adds nothing.
+ *
+ * With `sum` (inside KN_BLOCKS of a kernel without tiles) it is a sum over the members of the block instead:
+ * C[m, n] += sum over members and k of A[member; k, m] B[member; k, n], C an accumulator of the row, A and B each a tiled
+ * local or contiguous rows of a buffer. Then a_m, b_n, c_n are 1; m and n are few or many, k the members' own. */
 typedef struct kgemm {
     bool a_is_buffer;
-    uint32_t a, b, c;         /* a local or buffer; b buffer in unit rows; c tiled local */
+    bool sum, b_is_local;     /* b_is_local: with `sum` only */
+    uint32_t a, b, c;         /* a local or buffer; b buffer in unit rows (sum: rows as A's, or a local); c tiled local */
     kx a_offset, b_offset, c_offset;
     kdim m, n, k, batch;      /* m rows of A a row (free letters of the left operand) */
     kdim a_m, a_k, b_k, b_n, c_m, c_n;          /* strides; a_k == 1 and c_n == 1 unless a back end copies */

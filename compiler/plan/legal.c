@@ -2,8 +2,8 @@
  * `until` gets the value that it compares.
  *
  *   agg_sum(f, map_prefix)  gather(f, map_square), on square graphs; the other way round, too
- *   agg(f, map_index i)     rows(spread(agg(f, map_pair(i, map_unit)))): compact over the values that occur
- *   count of such maps      the same of count
+ *   agg(f, map_dst_src)     agg(f, map_dst) as rows of the source side, zeros (prod, all: 1) behind them
+ *   agg(f, map_prefix)      f as rows of the source side, zeros (prod, all: 1) behind them
  *   change of a loop        the greatest |next - state| of all elements of all states, in f64 */
 #include "compiler/plan/planner.h"
 
@@ -61,6 +61,25 @@ static ir_val way_back(ir_layer *l, ir_val along)
     return square && ir_at(l, along)->op == OP_MAP_PREFIX ? ir_map_square(l) : (ir_val){0};
 }
 
+/* One row for each, and what an aggregate is over nothing for the rest. */
+static ir_val filled(ir_layer *l, ir_op op, ir_val x, ir_val along)
+{
+    if (op == OP_AGG_ANY || op == OP_AGG_ALL) {
+        ir_val is = ir_cast(l, op == OP_AGG_ANY ? x : ir_not(l, x), T_F32);
+        ir_val any = ir_lt(l, ir_const(l, T_F32, 0), filled(l, OP_AGG_SUM, is, along));
+        return op == OP_AGG_ANY ? any : ir_not(l, any);
+    }
+    if (op == OP_AGG_PROD) {
+        ir_val none = ir_eq(l, ir_count(l, T_F32, along), ir_const(l, T_F32, 0));
+        ir_shape s = ir_shape_of(l, x);
+        for (uint32_t k = 0; k < s.rank; k++)
+            none = ir_expand(l, none, -1);
+        return ir_where(l, none, ir_like(l, x, 1), filled(l, OP_AGG_SUM, x, along));
+    }
+    ir_val back = way_back(l, along);
+    return ir_is(back) ? ir_gather(l, x, back) : ir_agg(l, OP_AGG_SUM, x, along);
+}
+
 static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
 {
     (void)ud;
@@ -71,25 +90,22 @@ static ir_val rule(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     ir_val along = args[n->nargs - 1];
     if (n->op == OP_AGG_SUM && ir_is(way_back(l, along)))
         return ir_gather(l, args[0], way_back(l, along));
-    bool by_index = ir_at(l, along)->op == OP_MAP_INDEX;
-    if (n->op == OP_COUNT) {
-        if (structural(l, along))
-            return (ir_val){0};
-    }
-    if (!by_index)
+    ir_op kind = (ir_op)ir_at(l, along)->op;
+    bool sides = kind == OP_MAP_DST_SRC, row = kind == OP_MAP_PREFIX || kind == OP_MAP_SUFFIX;
+    if (sides && n->op == OP_COUNT)
+        return ir_agg(l, OP_AGG_SUM, ir_count(l, (ir_type)n->type, ir_map_dst(l)), ir_map_prefix(l));
+    if (n->op == OP_COUNT || (!sides && !row) || (row && n->op == OP_AGG_SUM) || n->type == T_INDEX)
         return (ir_val){0};
-    ir_val index = ir_at(l, along)->args[0];
-    ir_val pairs = ir_map_pair(l, index, ir_map_unit(l, ir_at(l, along)->dom));
-    ir_val x = n->op == OP_COUNT ? ir_count(l, (ir_type)n->type, pairs)
-             : n->op == OP_AGG_SOFTSUM ? ir_softsum(l, args[0], args[1], pairs)
-             : ir_agg(l, (ir_op)n->op, args[0], pairs);
-    if (n->op == OP_AGG_ALL)                             /* over nothing it is true: what is not so is spread */
-        return ir_not(l, ir_rows(l, ir_spread(l, ir_not(l, x), pairs)));
-    if (n->op == OP_AGG_PROD) {                          /* over nothing it is 1 */
-        ir_val members = ir_rows(l, ir_spread(l, ir_count(l, (ir_type)n->type, pairs), pairs));
-        return ir_where(l, ir_lt(l, ir_like(l, members, 0), members), ir_rows(l, ir_spread(l, x, pairs)), ir_like(l, x, 1));
-    }
-    return ir_rows(l, ir_spread(l, x, pairs));
+    ir_val x = args[0];
+    if (sides)
+        x = n->op == OP_AGG_SOFTSUM ? ir_softsum(l, args[0], args[1], ir_map_dst(l)) : ir_agg(l, (ir_op)n->op, args[0], ir_map_dst(l));
+    else if (n->op == OP_AGG_SOFTSUM)                    /* one member each */
+        x = args[1];
+    else if (n->op == OP_AGG_EXPSUM)
+        x = ir_add(l, ir_sub(l, args[0], args[0]), ir_like(l, args[0], 1));
+    else if (n->op == OP_AGG_VAR)
+        x = ir_sub(l, args[0], args[0]);
+    return filled(l, (ir_op)n->op, x, sides ? ir_map_prefix(l) : along);
 }
 
 void legalise(planner *pl)

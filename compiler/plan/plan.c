@@ -204,6 +204,7 @@ kplan *plan_build(arena *mem, ir_layer *l, const plan_options *options, const ch
                     for (uint32_t q = 0; q < pl->l->nodes[k].nargs; q++)
                         pl->info[pl->l->nodes[k].args[q].i].live = true;
             }
+    make_sums(pl);
     note_costs(pl);
     take_stored(pl, &live);
     take_sequences(pl);

@@ -28,6 +28,7 @@ static const char *const fiber_names[] = {
     [FIBER_NONE] = "none", [FIBER_IN] = "in", [FIBER_OUT] = "out", [FIBER_GRAPH_DST] = "nodes of graph",
     [FIBER_GRAPH_EDGE] = "edges of graph", [FIBER_ALL] = "all", [FIBER_PAIR] = "members of pair",
     [FIBER_PAIR_BASE] = "pairs of row", [FIBER_PAIR_INDEX] = "pairs of index",
+    [FIBER_INDEX] = "members of index",
 };
 
 static const char *const graph_names[GRAPH_N_ARRAYS] = {
@@ -36,7 +37,8 @@ static const char *const graph_names[GRAPH_N_ARRAYS] = {
     [GRAPH_OUT_EID] = "out_edge",    [GRAPH_IN_DEGREE] = "in_degree", [GRAPH_OUT_DEGREE] = "out_degree",
     [GRAPH_DST_GRAPH] = "dst_graph", [GRAPH_SRC_GRAPH] = "src_graph", [GRAPH_NUM_NODES] = "num_nodes",
     [GRAPH_NUM_EDGES] = "num_edges", [GRAPH_TOTALS] = "totals",       [GRAPH_IN_PTR] = "in_ptr",
-    [GRAPH_OUT_PTR] = "out_ptr",
+    [GRAPH_OUT_PTR] = "out_ptr",     [GRAPH_IN_PLACE] = "in_place",   [GRAPH_OUT_PLACE_IN] = "out_place_in",
+    [GRAPH_IN_PLACE_OUT] = "in_place_out",
 };
 
 static void print_dim(const kplan *p, kdim d, buf *out)
@@ -236,13 +238,16 @@ static void gemm(printer *w, const kgemm *g)
 {
     buf_puts(w->out, "gemm ");
     print_local(w->k, g->c, w->out);
-    buf_puts(w->out, g->accumulate ? " += " : " = ");
+    buf_puts(w->out, g->sum ? " += sum over members of " : g->accumulate ? " += " : " = ");
     if (g->a_is_buffer)
         print_buffer(w->p, g->a, w->out);
     else
         print_local(w->k, g->a, w->out);
     buf_puts(w->out, " x ");
-    print_buffer(w->p, g->b, w->out);
+    if (g->b_is_local)
+        print_local(w->k, g->b, w->out);
+    else
+        print_buffer(w->p, g->b, w->out);
     const struct {
         const char *name;
         kdim d;
@@ -252,7 +257,7 @@ static void gemm(printer *w, const kgemm *g)
         buf_printf(w->out, "%s%s ", i ? ", " : "", sizes[i].name);
         print_dim(w->p, sizes[i].d, w->out);
     }
-    if (!kdim_is(g->b_n, 1))
+    if (!kdim_is(g->b_n, 1) && !g->sum)
         buf_puts(w->out, kdim_is(g->b_k, 1) ? ", transposed" : ", strided");
     if (kx_is(g->group)) {
         buf_puts(w->out, ", group ");

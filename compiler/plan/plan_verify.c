@@ -255,7 +255,8 @@ static void loops_close(verifier *v, const knode *n)
 static void check_gemm(verifier *v, const kgemm *g)
 {
     const kkernel *k = v->k;
-    bool locals = g->c > 0 && g->c < k->n_locals && g->b < v->p->n_buffers &&
+    bool b_known = g->b_is_local ? g->sum && g->b > 0 && g->b < k->n_locals : g->b < v->p->n_buffers;
+    bool locals = g->c > 0 && g->c < k->n_locals && b_known &&
                   (g->a_is_buffer ? g->a < v->p->n_buffers : g->a > 0 && g->a < k->n_locals);
     const kdim dims[] = { g->m,   g->n,   g->k,   g->batch,   g->a_m,     g->a_k,    g->b_k,
                           g->b_n, g->c_m, g->c_n, g->a_batch, g->b_batch, g->c_batch };
@@ -267,9 +268,16 @@ static void check_gemm(verifier *v, const kgemm *g)
         if (!dim_good(v->p, dims[i]))
             FAIL(v, "%s: size %zu of a product is no dim", NAME(v), i);
     ktype a = g->a_is_buffer ? v->p->buffers[g->a].type : k->locals[g->a].type;
+    ktype b = g->b_is_local ? k->locals[g->b].type : v->p->buffers[g->b].type;
     kscope scope = v->blocks ? SCOPE_MEMBER : SCOPE_ROW;
-    if (k->locals[g->c].type != g->type || v->p->buffers[g->b].type != g->type || a != g->type)
+    bool members = (g->a_is_buffer || k->locals[g->a].scope == SCOPE_MEMBER) &&
+                   (!g->b_is_local || k->locals[g->b].scope == SCOPE_MEMBER);
+    if (k->locals[g->c].type != g->type || b != g->type || a != g->type)
         FAIL(v, "%s: operands of a product have different types", NAME(v));
+    else if (g->sum && (!v->blocks || k->tile > 1 || !members || !k->locals[g->c].accumulator || kx_is(g->group)))
+        FAIL(v, "%s: a sum of products is not over the members of a block into an accumulator", NAME(v));
+    else if (g->sum)
+        ;
     else if (k->locals[g->c].scope != scope || (!g->a_is_buffer && k->locals[g->a].scope != scope))
         FAIL(v, "%s: a product of %s has a local of another scope", NAME(v), v->blocks ? "members" : "rows");
     else if (!g->a_is_buffer && g->a == g->c)

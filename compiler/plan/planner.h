@@ -83,6 +83,7 @@ typedef struct planner {
     uint32_t seen_epoch;
     uint32_t *seen;           /* by value and `at` */
     map buffers;              /* (kind, index) -> 1 + buffer */
+    const ir_node **sums;     /* by value: the product whose sum it is, or NULL (product_sum.c) */
     VEC(ir_output) stores;    /* outputs as given */
 } planner;
 
@@ -131,13 +132,13 @@ bool heavy(const planner *pl, ir_val v);
 void need_store(planner *pl, ir_val v);
 
 /* product.c */
+typedef struct local_of { uint32_t local; uint8_t order[IR_MAX_RANK]; } local_of;     /* order[k]: axis that stands k-th in memory */
 typedef struct letters { uint8_t batch[IR_MAX_RANK], m[IR_MAX_RANK], n[IR_MAX_RANK], k[IR_MAX_RANK]; int nb, nm, nn, nk; bool odd; } letters;
 typedef enum { PRODUCT_LOOPS, PRODUCT_GEMM, PRODUCT_GROUPED } product_form;
 product_form product_of(planner *pl, ir_val v, bool *swapped);  /* swapped: the weights are operand 0 */
 ir_val grouped_weights(planner *pl, ir_val v);                  /* the index-domain value behind a gathered operand */
 
 /* body.c */
-typedef struct local_of { uint32_t local; uint8_t order[IR_MAX_RANK]; } local_of;     /* order[k]: axis that stands k-th in memory */
 typedef VEC(knode *) nodes;
 typedef struct loop_var { uint32_t depth, parent, var; kdim extent; bool reduce; } loop_var;
 
@@ -155,6 +156,7 @@ typedef struct body {
     nodes *out;
     VEC(loop_var) vars;
     uint32_t count_local;     /* accumulator that counts members, when asked for */
+    bool sums;                /* a sum of products is among its accumulators */
     struct accs *accs;        /* aggregate.c */
 } body;
 
@@ -176,6 +178,7 @@ void make_local(body *b, ir_val v, at a);
 /* value.c */
 kx value(body *b, ir_val v, spot where, const kx *idx);        /* element idx of v there, as an expression */
 kx index_value(body *b, ir_val v, spot where, const kx *idx);  /* of an index: an integer, -1 for none */
+kx position_value(body *b, ir_val along, spot where);           /* place of the member there in its group */
 kx index_or_0(body *b, kx index);                                /* 0 for none */
 
 /* aggregate.c */
@@ -186,6 +189,19 @@ bool agg_wants_local(const planner *pl, ir_val v);
 
 /* product.c */
 void make_product(body *b, ir_val v, at a);
+
+/* Letters of a contraction by the part they play, with a and b exchanged when `swapped`; the size of some of them
+ * together; their stride if they lie as one axis; an operand copied to a tiled local, its letters in the order batch, m, k. */
+letters product_letters(const ir_einsum *e, bool swapped);
+dim product_dim(planner *pl, const ir_node *n, const uint8_t *l, int count);
+int product_axis(const ir_einsum *e, int side, uint8_t letter);
+bool product_flat(planner *pl, const ir_node *n, int side, const view *u, const uint8_t *l, int count, dim *stride);
+uint32_t product_pack(body *b, const ir_node *n, int side, const letters *l, spot w);
+
+/* product_sum.c */
+void make_sums(planner *pl);                                    /* finds them */
+void sum_begin(body *b, ir_val v, local_of *acc);               /* the accumulator, with the order of its axes */
+void sum_step(body *b, ir_val v, const local_of *acc);          /* into the member list */
 
 /* steps.c */
 void steps_build(planner *pl);

@@ -13,7 +13,7 @@ static bool holds(const uint8_t *l, int n, uint8_t x)
 
 /* Letters by the part they play, with a and b exchanged when the weights stand on the left. Each kind is in
  * the order in which the weights have it (m: the other operand). */
-static letters classify(const ir_einsum *e, bool swapped)
+letters product_letters(const ir_einsum *e, bool swapped)
 {
     letters r = {0};
     const uint8_t *a = swapped ? e->b : e->a, *b = swapped ? e->a : e->b;
@@ -61,7 +61,7 @@ static dim letter_dim(planner *pl, const ir_node *n, uint8_t x)
     return DIM_ERROR;
 }
 
-static dim letters_dim(planner *pl, const ir_node *n, const uint8_t *l, int count)
+dim product_dim(planner *pl, const ir_node *n, const uint8_t *l, int count)
 {
     dim d = dim_const(pl->l->dims, 1);
     for (int i = 0; i < count; i++)
@@ -78,11 +78,11 @@ product_form product_of(planner *pl, ir_val v, bool *swapped)
         bool unit = at_of(pl, w)->dom.i == 0, grouped = is_grouped(pl, w);
         if ((!unit && !grouped) || (!unit && at_of(pl, x)->dom.i == 0))
             continue;
-        letters l = classify(&n->u.ein, side == 0);
+        letters l = product_letters(&n->u.ein, side == 0);
         if (l.odd || l.nk == 0 || l.nn == 0)
             continue;
         int64_t k, c;
-        dim kd = letters_dim(pl, n, l.k, l.nk), nd = letters_dim(pl, n, l.n, l.nn);
+        dim kd = product_dim(pl, n, l.k, l.nk), nd = product_dim(pl, n, l.n, l.nn);
         if (dim_is_const(pl->l->dims, kd, &k) && dim_is_const(pl->l->dims, nd, &c) && k * c < 64)
             continue;                   /* too small for a tile */
         *swapped = side == 0;
@@ -138,7 +138,7 @@ static void emit_loops(body *b, ir_val v, at a, spot w)
 
 /* ---- as a dense product ---------------------------------------------------------------------------------------- */
 
-static int axis_of(const ir_einsum *e, int side, uint8_t x)
+int product_axis(const ir_einsum *e, int side, uint8_t x)
 {
     const uint8_t *l = side ? e->b : e->a;
     for (int i = 0; i < (side ? e->nb : e->na); i++)
@@ -148,14 +148,14 @@ static int axis_of(const ir_einsum *e, int side, uint8_t x)
 }
 
 /* Do the axes of these letters lie as one axis? Then its stride (of the last letter). */
-static bool flat(planner *pl, const ir_node *n, int side, const view *u, const uint8_t *l, int count, dim *stride)
+bool product_flat(planner *pl, const ir_node *n, int side, const view *u, const uint8_t *l, int count, dim *stride)
 {
     dim_table *t = pl->l->dims;
     const ir_einsum *e = &n->u.ein;
     *stride = dim_const(t, 1);
     dim want = DIM_ERROR;
     for (int i = count - 1; i >= 0; i--) {
-        int ax = axis_of(e, side, l[i]);
+        int ax = product_axis(e, side, l[i]);
         dim d = at_of(pl, n->args[side])->shape[ax], s = u->stride[ax];
         if (dim_is(t, d, 1))
             continue;
@@ -169,7 +169,7 @@ static bool flat(planner *pl, const ir_node *n, int side, const view *u, const u
 }
 
 /* A copy of the operand by row in a tiled local, its letters in the order batch, m, k. */
-static uint32_t pack(body *b, const ir_node *n, int side, const letters *l, spot w)
+uint32_t product_pack(body *b, const ir_node *n, int side, const letters *l, spot w)
 {
     planner *pl = b->pl;
     kplan *p = b->p;
@@ -187,10 +187,10 @@ static uint32_t pack(body *b, const ir_node *n, int side, const letters *l, spot
     dim s = one;
     for (int i = count - 1; i >= 0; i--) {
         strides[i] = s;
-        s = dim_mul(pl->l->dims, s, at_of(pl, x)->shape[axis_of(e, side, order[i])]);
+        s = dim_mul(pl->l->dims, s, at_of(pl, x)->shape[product_axis(e, side, order[i])]);
     }
     for (int i = 0; i < count; i++) {
-        int ax = axis_of(e, side, order[i]);
+        int ax = product_axis(e, side, order[i]);
         nest_add(b, &q, at_of(pl, x)->shape[ax], false, &idx[ax]);
         off = kx_iadd(p, off, kx_imul(p, idx[ax], kx_dimval(p, kdim_of(p, strides[i]))));
     }
@@ -237,7 +237,7 @@ static bool emit_gemm(body *b, ir_val v, at a, spot w, bool swapped)
     dim_table *t = pl->l->dims;
     const ir_node *n = at_of(pl, v);
     int wside = swapped ? 0 : 1, xside = 1 - wside;
-    letters l = classify(&n->u.ein, swapped);
+    letters l = product_letters(&n->u.ein, swapped);
     if (l.nb > 1)                                        /* several batch letters: only as one axis */
         return false;
     view wu, xu;
@@ -245,15 +245,15 @@ static bool emit_gemm(body *b, ir_val v, at a, spot w, bool swapped)
     dim gstride = dim_const(t, 0), bk, bn, ak, am;
     if (!weights(b, n, wside, w, &wu, &g.group, &gstride))
         return false;
-    if (!flat(pl, n, wside, &wu, l.k, l.nk, &bk) || !flat(pl, n, wside, &wu, l.n, l.nn, &bn))
+    if (!product_flat(pl, n, wside, &wu, l.k, l.nk, &bk) || !product_flat(pl, n, wside, &wu, l.n, l.nn, &bn))
         return false;
-    dim K = letters_dim(pl, n, l.k, l.nk), M = letters_dim(pl, n, l.m, l.nm), N = letters_dim(pl, n, l.n, l.nn), B = letters_dim(pl, n, l.batch, l.nb);
+    dim K = product_dim(pl, n, l.k, l.nk), M = product_dim(pl, n, l.m, l.nm), N = product_dim(pl, n, l.n, l.nn), B = product_dim(pl, n, l.batch, l.nb);
     dim one = dim_const(t, 1);
 
     /* the operand by row: as it lies, if its letters lie as the weights want them; otherwise packed */
     ir_val x = n->args[xside];
     spot xw = operand_at(b, x, w);
-    bool direct = view_of(b, x, xw, &xu) && flat(pl, n, xside, &xu, l.k, l.nk, &ak) && flat(pl, n, xside, &xu, l.m, l.nm, &am) && dim_is(t, ak, 1);
+    bool direct = view_of(b, x, xw, &xu) && product_flat(pl, n, xside, &xu, l.k, l.nk, &ak) && product_flat(pl, n, xside, &xu, l.m, l.nm, &am) && dim_is(t, ak, 1);
     if (direct && !xu.local)                             /* contiguous rows of a buffer only */
         direct = xw.at != AT_MEMBER ? kx_same(xu.row, kx_row(p)) || b->kp->rows.i == 0
                                     : kx_same(xu.row, kx_member(p));
@@ -265,9 +265,9 @@ static bool emit_gemm(body *b, ir_val v, at a, spot w, bool swapped)
         g.a_offset = xu.offset;
         g.a_k = kdim_of(p, ak);
         g.a_m = kdim_of(p, am);
-        g.a_batch = kdim_of(p, l.nb ? xu.stride[axis_of(&n->u.ein, xside, l.batch[0])] : dim_const(t, 0));
+        g.a_batch = kdim_of(p, l.nb ? xu.stride[product_axis(&n->u.ein, xside, l.batch[0])] : dim_const(t, 0));
     } else {
-        g.a = pack(b, n, xside, &l, w);
+        g.a = product_pack(b, n, xside, &l, w);
         g.a_offset = kx_int(p, 0);
         g.a_k = kdim_int(1);
         g.a_m = kdim_of(p, K);
@@ -277,7 +277,7 @@ static bool emit_gemm(body *b, ir_val v, at a, spot w, bool swapped)
     g.b_offset = wu.offset;
     g.b_k = kdim_of(p, bk);
     g.b_n = kdim_of(p, bn);
-    g.b_batch = kdim_of(p, l.nb ? wu.stride[axis_of(&n->u.ein, wside, l.batch[0])] : dim_const(t, 0));
+    g.b_batch = kdim_of(p, l.nb ? wu.stride[product_axis(&n->u.ein, wside, l.batch[0])] : dim_const(t, 0));
     g.b_group = kdim_of(p, gstride);
     g.m = kdim_of(p, M);
     g.n = kdim_of(p, N);

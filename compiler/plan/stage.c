@@ -28,7 +28,8 @@ bool heavy(const planner *pl, ir_val v)
     if (is_pad(pl, v))
         return false;
     switch (ir_ops[n->op].cls) {
-    case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: case CLS_GROUP: return true;
+    case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: return true;
+    case CLS_GROUP: return n->op != OP_POSITION;
     case CLS_SHAPE: return n->op == OP_SPREAD || n->op == OP_ONEHOT_ADD || n->op == OP_CONCAT;
     case CLS_EW: return ir_ops[n->op].cost >= 4;
     case CLS_LEAF: return is_agg(pl, v);
@@ -320,7 +321,7 @@ static void depend_pairs(visit *v, ir_val m)
         } else {
             q->at_prepare = true;
         }
-        if (at_of(pl, at_of(pl, m)->args[1])->op == OP_MAP_PAIR)
+        if (at_of(pl, m)->op == OP_MAP_PAIR && at_of(pl, at_of(pl, m)->args[1])->op == OP_MAP_PAIR)
             depend_pairs(v, at_of(pl, m)->args[1]);
     }
 }
@@ -411,9 +412,17 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
             operand(v, n->args[0], AT_MEMBER);
             return;
         }
-        use_map(v, n->args[n->nargs - 1], AT_MEMBER);
-        for (uint32_t k = 0; k + 1 < n->nargs; k++)
-            operand(v, n->args[k], AT_MEMBER);
+        if (at_of(pl, n->args[n->nargs - 1])->op == OP_MAP_INDEX)
+            depend_pairs(v, n->args[n->nargs - 1]);
+        else
+            use_map(v, n->args[n->nargs - 1], AT_MEMBER);
+        for (uint32_t k = 0; k + 1 < n->nargs; k++) {
+            if (pl->sums[x.i])
+                for (uint32_t side = 0; side < 2; side++)
+                    operand(v, pl->sums[x.i]->args[side], AT_MEMBER);
+            else
+                operand(v, n->args[k], AT_MEMBER);
+        }
         return;
     }
     if (n->op == OP_GATHER) {

@@ -127,7 +127,8 @@ static void touch_node(lives *s, const knode *n)
     if (n->gemm) {
         if (n->gemm->a_is_buffer)
             touch(s, n->gemm->a);
-        touch(s, n->gemm->b);
+        if (!n->gemm->b_is_local)
+            touch(s, n->gemm->b);
         touch_expr(s, n->gemm->a_offset);
         touch_expr(s, n->gemm->b_offset);
         touch_expr(s, n->gemm->group);

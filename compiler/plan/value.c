@@ -255,6 +255,39 @@ static kx buffer_row(body *b, uint32_t buffer, spot w)
     return w.row;
 }
 
+/* The member's number in its domain: of an edge that in the edge list. */
+static kx member_number(body *b, ir_dom dom, spot w)
+{
+    bool out = w.at == AT_MEMBER && b->kp->fiber.kind == FIBER_OUT;
+    if (dom.i == 0)
+        return kx_int(b->p, 0);
+    if (b->pl->l->domains[dom.i].kind != DOM_EDGES)
+        return w.row;
+    return kx_iload(b->p, buffer_of(b->pl, BUF_GRAPH, out ? GRAPH_OUT_EID : GRAPH_IN_EID), out ? kx_member(b->p) : w.row);
+}
+
+/* A number of the member that tells it from the others of its group, and rises in the order of the members: its
+ * place in the group along edges' ends, else the number of the member itself. */
+kx position_value(body *b, ir_val m, spot w)
+{
+    planner *pl = b->pl;
+    kplan *p = b->p;
+    bool own = w.at == AT_MEMBER && map_own(pl, b->kp->fiber, m), out = w.at == AT_MEMBER && b->kp->fiber.kind == FIBER_OUT;
+    kx here = kx_member(p);
+    switch ((ir_op)at_of(pl, m)->op) {
+    case OP_MAP_DST: case OP_MAP_DST_SRC:
+        if (own)
+            return kx_isub(p, here, kx_iload(p, buffer_of(pl, BUF_GRAPH, GRAPH_IN_PTR), kx_row(p)));
+        return out ? kx_iload(p, buffer_of(pl, BUF_GRAPH, GRAPH_OUT_PLACE_IN), here)
+                   : kx_iload(p, buffer_of(pl, BUF_GRAPH, GRAPH_IN_PLACE), w.row);
+    case OP_MAP_SRC: case OP_MAP_SRC_DST:
+        if (own)
+            return kx_isub(p, here, kx_iload(p, buffer_of(pl, BUF_GRAPH, GRAPH_OUT_PTR), kx_row(p)));
+        return kx_iload(p, buffer_of(pl, BUF_GRAPH, GRAPH_IN_PLACE_OUT), w.row);
+    default: return member_number(b, at_of(pl, m)->dom, w);
+    }
+}
+
 kx index_value(body *b, ir_val v, spot w, const kx *idx)
 {
     planner *pl = b->pl;
@@ -273,6 +306,8 @@ kx index_value(body *b, ir_val v, spot w, const kx *idx)
     switch ((ir_op)n->op) {
     case OP_CONST: return kx_int(p, (int64_t)n->u.value);
     case OP_STEP: return kx_step(p, n->u.loop.loop + (n->u.loop.state ? b->pl->l->n_loops : 0));
+    case OP_POSITION: return position_value(b, n->args[0], w);
+    case OP_AGG_ARGMAX: case OP_AGG_ARGMIN: return agg_value(b, v, idx);
     case OP_BUCKET:
         return kx_bucket(p, value(b, n->args[0], operand_place(b, n->args[0], w), idx), kx_dimval(p, kdim_of(p, n->range)));
     case OP_WHERE: {
@@ -324,17 +359,6 @@ static kx count_value(body *b, ir_val v, spot w)
     }
 }
 
-/* The member's number in its domain: of an edge that in the edge list. */
-static kx member_number(body *b, ir_dom dom, spot w)
-{
-    bool out = w.at == AT_MEMBER && b->kp->fiber.kind == FIBER_OUT;
-    if (dom.i == 0)
-        return kx_int(b->p, 0);
-    if (b->pl->l->domains[dom.i].kind != DOM_EDGES)
-        return w.row;
-    return kx_iload(b->p, buffer_of(b->pl, BUF_GRAPH, out ? GRAPH_OUT_EID : GRAPH_IN_EID), out ? kx_member(b->p) : w.row);
-}
-
 static kx dropout(body *b, ir_val v, spot w, const kx *idx, kx a, kx rate, kx key)
 {
     kplan *p = b->p;
@@ -372,9 +396,10 @@ static kx element_wise(body *b, ir_val v, spot w, const kx *idx)
     case OP_DROPOUT:
         return dropout(b, v, w, idx, a[0], a[1], a[2]);
     case OP_EQ: case OP_NE: case OP_LT: case OP_LE:
-        for (int k = 0; k < 2; k++)
-            if (kx_at(p, a[k])->type == KT_I64)
-                a[k] = kx_from_int(p, KT_F64, a[k]);
+        if (kx_at(p, a[0])->type != kx_at(p, a[1])->type)
+            for (int k = 0; k < 2; k++)
+                if (kx_at(p, a[k])->type == KT_I64)
+                    a[k] = kx_from_int(p, KT_F64, a[k]);
         return kx_map(p, (ir_op)n->op, KT_BOOL, a[0], a[1], (kx){0});
     default:
         return kx_map(p, (ir_op)n->op, t, a[0], a[1], a[2]);
