@@ -2,8 +2,8 @@
  * what comes out (docs/design.md, "Walks").
  *
  * Softmax in one walk (Milakov & Gimelshein 2018): m, l and the weighted sums are rescaled only when a
- * score exceeds m. m starts at the lowest finite number, so that a score of -inf first does no harm and a
- * group of -inf alone ends as 0 / 0. Variance: Welford's update, Chan's merge, of the distances from the first
+ * score exceeds m by more than SLACK. m starts at the lowest finite number, so that a score of -inf first does no
+ * harm and a group of -inf alone ends as 0 / 0. Variance: Welford's update, Chan's merge, of the distances from the first
  * member: exact for values that lie close together far from zero, where a mean in f32 would not be. */
 #include "compiler/plan/planner.h"
 
@@ -20,8 +20,11 @@ typedef struct acc_of {
     bool stepped;
 } acc_of;
 
-/* A softmax group has its locals at its scores' acc_of. */
-typedef struct acc_group { uint32_t m, l, s, c, p; bool stepped, used; } acc_group;
+/* A softmax group has its locals at its scores' acc_of. Sums are of e^(s - m), where m is a reference and not the
+ * maximum: terms of up to e^SLACK do no harm, and rescaling the sums costs more than the sums themselves. `top` is the
+ * maximum, kept where it (or the sum of e^(s - top)) is a value of its own; else 0. */
+typedef struct acc_group { uint32_t m, l, s, c, p, top; bool stepped, used; } acc_group;
+enum { SLACK = 8 };
 
 typedef struct accs { acc_of *of; acc_group *groups; uint32_t count; bool counts; } accs;
 
@@ -98,8 +101,17 @@ static void soft_group(body *b, ir_val s)
     g->s = add_local(b, "softmax.score", SCOPE_MEMBER, t, e, false);
     g->p = add_local(b, "softmax.weight", SCOPE_MEMBER, t, e, false);
     g->c = add_local(b, "softmax.scale", SCOPE_ROW, t, e, false);
-    init_with(b, s, g->m, t, t == KT_F64 ? -DBL_MAX : -FLT_MAX);
+    double low = t == KT_F64 ? -DBL_MAX : -FLT_MAX;
+    init_with(b, s, g->m, t, low);
     init_with(b, s, g->l, t, 0);
+    for (uint32_t k = 0; k < b->kp->anchors.n && !g->top; k++) {
+        const anchor *an = &b->pl->anchors.at[b->kp->anchors.at[k]];
+        const ir_node *n = at_of(b->pl, an->v);
+        if (an->agg && (n->op == OP_AGG_MAX || n->op == OP_AGG_EXPSUM) && ir_same(n->args[0], s)) {
+            g->top = add_local(b, "softmax.top", SCOPE_ROW, t, e, true);
+            init_with(b, s, g->top, t, low);
+        }
+    }
 }
 
 /* Index of the scores' element that weighs element idx of the values. */
@@ -292,6 +304,8 @@ static void combine_group(body *b, ir_val s)
     put(b, &b->combine, &q, kn_store(p, kref_local(g->l, off),
          op2(b, OP_ADD, t, op2(b, OP_MUL, t, cell(b, g->l, off), cell(b, g->c, off)), op2(b, OP_MUL, t, other(b, g->l, off), cell(b, c2, off)))));
     put(b, &b->combine, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), m2));
+    if (g->top)
+        put(b, &b->combine, &q, kn_accum(p, OP_MAX, kref_local(g->top, off), other(b, g->top, off)));
     for (uint32_t k = 0; k < b->kp->anchors.n; k++) {
         anchor *an = &pl->anchors.at[b->kp->anchors.at[k]];
         const ir_node *n = at_of(pl, an->v);
@@ -374,7 +388,10 @@ static void step_group(body *b, ir_val s)
     kx score = cell(b, g->s, off), m = cell(b, g->m, off);
     put(b, &b->mem, &q, kn_store(p, kref_local(g->s, off), arg_value(b, s, s, q.idx)));
 
-    /* a score above m (or not a number): rescale what there is */
+    if (g->top)
+        put(b, &b->mem, &q, kn_accum(p, OP_MAX, kref_local(g->top, off), score));
+
+    /* a score far above m (or not a number): rescale what there is */
     nodes up = {0};
     nodes *list = &up;
     put(b, list, &q, kn_store(p, kref_local(g->c, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, m, op2(b, OP_MAX, t, m, score)))));
@@ -389,7 +406,7 @@ static void step_group(body *b, ir_val s)
         }
     }
     put(b, list, &q, kn_accum(p, OP_MAX, kref_local(g->m, off), score));
-    kx above = kx_map(p, OP_NOT, KT_BOOL, op2(b, OP_LE, KT_BOOL, score, m), (kx){0}, (kx){0});
+    kx above = kx_map(p, OP_NOT, KT_BOOL, op2(b, OP_LE, KT_BOOL, score, op2(b, OP_ADD, t, m, num(b, t, SLACK))), (kx){0}, (kx){0});
     vec_push(pl->mem, &b->mem, kn_ifany(p, q.loops, q.n, above, up.at, up.n));
 
     put(b, &b->mem, &q, kn_store(p, kref_local(g->p, off), op1(b, OP_EXP, t, op2(b, OP_SUB, t, score, m))));
@@ -468,7 +485,7 @@ void agg_step(body *b, ir_val v)
 bool agg_wants_local(const planner *pl, ir_val v)
 {
     const ir_node *n = at_of(pl, v);
-    return n->op == OP_AGG_SOFTSUM || n->op == OP_AGG_VAR || n->op == OP_AGG_MAX || n->op == OP_AGG_MIN;
+    return n->op == OP_AGG_SOFTSUM || n->op == OP_AGG_EXPSUM || n->op == OP_AGG_VAR || n->op == OP_AGG_MAX || n->op == OP_AGG_MIN;
 }
 
 kx agg_value(body *b, ir_val v, const kx *idx)
@@ -483,11 +500,11 @@ kx agg_value(body *b, ir_val v, const kx *idx)
         acc_group *g = &accs_of(b)->groups[a->group.i];
         kx so = n->op == OP_AGG_SOFTSUM ? score_offset(b, a->group, idx) : off;
         if (n->op == OP_AGG_EXPSUM)
-            return cell(b, g->l, so);
+            return op2(b, OP_MUL, t, cell(b, g->l, so), op1(b, OP_EXP, t, op2(b, OP_SUB, t, cell(b, g->m, so), cell(b, g->top, so))));
         if (n->op == OP_AGG_SOFTSUM)
             return kx_select(p, some(b), op2(b, OP_DIV, t, cell(b, a->a, off), cell(b, g->l, so)), num(b, t, 0));
         double low = t == KT_F64 ? -DBL_MAX : -FLT_MAX;
-        kx m = cell(b, g->m, so);
+        kx m = cell(b, g->top, so);
         kx was_inf = op2(b, OP_EQ, KT_BOOL, m, num(b, t, low));
         return kx_select(p, some(b), kx_select(p, was_inf, num(b, t, -HUGE_VAL), m), num(b, t, 0));
     }
