@@ -290,6 +290,7 @@ static void copy_interface(ir_copier *c)
         ir_val v = dim_ok(n->slots) ? ir_input_sequence(c->to, in->name, dom, n)
                                     : ir_input_add(c->to, in->name, dom, (ir_type)n->type, &s, n->range, n->none, in->param);
         c->to->inputs[i].sided = in->sided;
+        c->to->inputs[i].of_call = in->of_call;
         c->to->inputs[i].init = in->init;
         c->to->inputs[i].init_a = in->init_a;
         c->to->inputs[i].init_b = in->init_b;

@@ -108,6 +108,7 @@ typedef struct ir_input {
     ir_val value;
     bool param;
     bool sided;             /* declared `src` or `dst`, not `node` */
+    bool of_call;           /* saved by the pass before, so not known before a call */
     ir_init_kind init;      /* params */
     double init_a, init_b;
     span where;

@@ -428,6 +428,7 @@ static bool read_init(reader *r, ir_input *in)
     if (!read_string(r, &in->name))
         return false;
     in->sided = take(r, "sided");
+    in->of_call = take(r, "saved");
     if (!take(r, "init"))
         return !r->error;
     for (uint32_t k = 0; k < IR_N_INITS; k++) {

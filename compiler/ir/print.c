@@ -51,7 +51,7 @@ static void print_letters(const uint8_t *letters, uint32_t n, buf *out)
 static void print_input(const ir_layer *l, const ir_node *n, buf *out)
 {
     const ir_input *in = &l->inputs[n->u.input];
-    buf_printf(out, "%s \"%s\"%s", in->param ? "param" : "input", in->name, in->sided ? " sided" : "");
+    buf_printf(out, "%s \"%s\"%s%s", in->param ? "param" : "input", in->name, in->sided ? " sided" : "", in->of_call ? " saved" : "");
     if (in->init == INIT_NONE)
         return;
     buf_printf(out, " init %s", ir_init_names[in->init]);

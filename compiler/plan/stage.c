@@ -307,7 +307,8 @@ static void depend_pairs(visit *v, ir_val m)
         if (!ir_same(q->map, m))
             continue;
         ir_val index = at_of(pl, m)->args[0];
-        if (at_of(pl, index)->op != OP_INPUT) {
+        const ir_node *n = at_of(pl, index);
+        if (n->op != OP_INPUT) {
             need_store(pl, index);
             uint32_t s = pl->info[index.i].store;
             if (s) {
@@ -318,6 +319,13 @@ static void depend_pairs(visit *v, ir_val m)
                 else
                     loop_after(pl, v->a->region, q->region, q->stage + 1);
             }
+        } else if (pl->l->inputs[n->u.input].of_call) {     /* before anything that is computed */
+            q->region = 0;
+            q->stage = 0;
+            if (v->a->region)
+                loop_after(pl, v->a->region, 0, 1);
+            else
+                later(v, 1);
         } else {
             q->at_prepare = true;
         }

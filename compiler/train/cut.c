@@ -244,7 +244,7 @@ static void becomes_input(cutter *c, train_layers *t, ir_layer *x, ir_val v, con
 {
     ir_node *n = &x->nodes[v.i];
     str name = arena_printf(c->mem, "%s.%s", prefix, value_name(c, v));
-    x->inputs[x->n_inputs] = (ir_input){.name = name, .value = v, .where = n->where};
+    x->inputs[x->n_inputs] = (ir_input){.name = name, .value = v, .of_call = true, .where = n->where};
     t->backward_inputs[x->n_inputs] = role;
     n->op = OP_INPUT;
     n->nargs = 0;
