@@ -212,10 +212,10 @@ void reference_free(reference *r)
     *r = (reference){0};
 }
 
-exit_status reference_run(const reference *r, bool training, bool round, interp_result *out)
+exit_status reference_run(const reference *r, bool training, rounding rounded, interp_result *out)
 {
     interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = r->data, .training = training, .seed = r->seed,
-                        .round = round};
+                        .round = rounded == ROUND_ALL, .exact = rounded == ROUND_NOTHING};
     if (!interp_run(r->joint->l, &call, out))
         return cli_fail(EXIT_WRONG, "the interpreter: %s", out->why);
     return EXIT_DONE;
@@ -239,7 +239,8 @@ static exit_status total(const reference *r, const interp_result *base, double *
         const interp_array *v = &base->values[j->stops[i].i];
         data[j->n_inputs + i] = (interp_data){v->at, v->n};
     }
-    interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = j->n_stops ? data : r->data, .training = true, .seed = r->seed};
+    interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = j->n_stops ? data : r->data, .training = true, .seed = r->seed,
+                        .exact = true};
     exit_status st = EXIT_DONE;
     if (!interp_run(j->held, &call, &res))
         st = cli_fail(EXIT_WRONG, "the interpreter: %s", res.why);
@@ -287,11 +288,11 @@ static exit_status differences(const reference *r, const interp_result *base, co
     }
     move(l, 0);
     double wide = (y[4] - y[0]) / (2 * h), narrow = (y[3] - y[1]) / h;
-    double bent_wide = fabs(y[4] - 2 * y[2] + y[0]) / h, bent_narrow = 2 * fabs(y[3] - 2 * y[2] + y[1]) / h;
+    double bent_wide = (y[4] - 2 * y[2] + y[0]) / h, bent_narrow = 2 * (y[3] - 2 * y[2] + y[1]) / h;
     double noise = 1e-14 * size[2] / h, scale = fabs(wide) + fabs(narrow);
     *seen = narrow + (narrow - wide) / 3;
-    *doubt = fabs(narrow - wide) + 64 * noise;
-    *smooth = fabs(narrow - wide) <= 1e-4 * scale + 64 * noise && bent_narrow <= 0.7 * bent_wide + 1e-4 * scale + 64 * noise;
+    *doubt = fabs(narrow - wide) + fabs(2 * bent_narrow - bent_wide) + 64 * noise;     /* a kink too small to be told is in it */
+    *smooth = fabs(narrow - wide) <= 1e-4 * scale + 64 * noise && fabs(bent_narrow) <= 0.7 * fabs(bent_wide) + 1e-4 * scale + 64 * noise;
     return EXIT_DONE;
 }
 
@@ -310,7 +311,7 @@ static exit_status try_direction(reference *r, uint32_t input, uint64_t *state, 
             start[i] = before[i] + (beside ? 0.05 * chance(state) : 0);
         }
         memcpy(r->inputs[input], start, (size_t)n * sizeof *start);
-        st = reference_run(r, true, false, &res);
+        st = reference_run(r, true, ROUND_NOTHING, &res);
     }
     double told = 0, size = 0, seen = 0, doubt = 0;
     for (int64_t i = 0; i < n && st == EXIT_DONE; i++) {

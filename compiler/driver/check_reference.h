@@ -34,8 +34,10 @@ typedef struct reference {
 /* The session's data as the interpreter takes them. Reports; to be freed on failure, too. */
 exit_status reference_make(session *s, const joint *j, uint64_t seed, reference *out);
 void reference_free(reference *r);
-/* `round`: each result rounded to its type. Reports. The result is to be freed on failure, too. */
-exit_status reference_run(const reference *r, bool training, bool round, interp_result *out);
+/* Which results are rounded to their type: none; those of f16 and bf16; all. */
+typedef enum rounding { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL } rounding;
+/* Reports. The result is to be freed on failure, too. */
+exit_status reference_run(const reference *r, bool training, rounding rounded, interp_result *out);
 
 /* A gradient against differences along directions of chance, around the data and, where a kink is near, a little beside. */
 typedef struct slope {

@@ -79,9 +79,8 @@ int64_t run_rows(run *x, ir_dom d)
 
 double run_keep(const run *x, unsigned type, double value)
 {
-    if (type == T_F16 || type == T_BF16 || x->call->round)
-        return ir_round(value, type);
-    return value;
+    bool half = type == T_F16 || type == T_BF16;
+    return x->call->round || (half && !x->call->exact) ? ir_round(value, type) : value;
 }
 
 bool step_index(int64_t *index, const int64_t *d, uint32_t rank)

@@ -30,6 +30,7 @@ typedef struct interp_call {
     uint64_t seed;
     int64_t apart;                      /* of sequences of which not all entries are kept, every so-manyth; 0: all */
     bool round;                         /* round each floating result to its type, and sums at each addition */
+    bool exact;                         /* halves are not rounded to their type, either */
     bool poison;                        /* an infinite sum or product is NaN: what is NaN then hangs on infinities,
                                            where the order of work may decide between infinity and NaN */
 } interp_call;
