@@ -268,8 +268,10 @@ void report_syntax_error(parser *p, const syntax_error *e)
         report_open(&r, TOKEN_RBRACKET);
     } else if (r.found.kind == TOKEN_ASSIGN && may[TOKEN_SEMICOLON] && domain_of(p->key)) {
         diag *d = diag_error(p->ds, DIAG_SYNTAX, r.at, "a declared input is not computed");
-        diag_help(d, "a definition has no shape or type of its own: write %s %s = …", token_text(p->key),
-                  p->subject.text);
+        if (p->key == TOKEN_PARAM)
+            diag_help(d, "to say how it starts, write param %s[…] init constant(…) or another initialiser", p->subject.text);
+        else
+            diag_help(d, "a definition has no shape or type of its own: write %s %s = …", token_text(p->key), p->subject.text);
     } else if (may[TOKEN_ASSIGN] && !may[TOKEN_SEMICOLON]) {
         report_assign(&r);
     } else if (may[TOKEN_SEMICOLON]) {

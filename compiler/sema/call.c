@@ -42,10 +42,12 @@ static bool stray_by(checker *c, const ast_expr *e, const ast_arg *a)
     return true;
 }
 
-static bool place_named(checker *c, const ast_expr *e, const ast_arg *a, int at, const ast_expr **slot)
+/* `known`: the names that there are; NULL is for none that are worth telling. */
+static bool place_named(checker *c, const ast_expr *e, const ast_arg *a, int at, const char *known, const ast_expr **slot)
 {
     if (at < 0) {
-        sem_err(c, DIAG_NAME, a->span, "`%s` has no argument `%s`", e->call.name.text, a->name.text);
+        diag *d = sem_err(c, DIAG_NAME, a->span, "`%s` has no argument `%s`", e->call.name.text, a->name.text);
+        if (known && *known) diag_help(d, "those that it has: %s", known);
         return false;
     }
     if (slot[at]) {
@@ -66,7 +68,7 @@ static bool bind_args(checker *c, const ast_expr *e, sem_fn fn, const ast_expr *
         const ast_arg *a = &e->call.args[i];
         if (stray_by(c, e, a)) return false;
         if (a->kind == AST_ARG_NAMED) {
-            if (!place_named(c, e, a, param_at(params, a->name.text), slot)) return false;
+            if (!place_named(c, e, a, param_at(params, a->name.text), params, slot)) return false;
         } else if (n >= most) {
             diag *d = sem_err(c, DIAG_TYPE, e->at, "`%s` takes %u argument%s, and %u are given",
                               e->call.name.text, most, most == 1 ? "" : "s", e->call.n_args);
@@ -94,7 +96,7 @@ static bool plain_args(checker *c, const ast_expr *e, uint32_t least, const char
         const ast_arg *a = &e->call.args[i];
         if (stray_by(c, e, a)) return false;
         if (a->kind == AST_ARG_NAMED) {
-            if (!place_named(c, e, a, named && !strcmp(a->name.text, named) ? 0 : -1, value)) return false;
+            if (!place_named(c, e, a, named && !strcmp(a->name.text, named) ? 0 : -1, named, value)) return false;
         } else {
             n++;
         }
@@ -120,6 +122,12 @@ static sem_expr **check_plain(checker *c, const ast_expr *e, uint32_t skip, ectx
 
 static sem_expr *inline_fn(checker *c, const ast_expr *e, const ast_item *it, ectx x)
 {
+    if (map_get_ptr(&c->wrong_fns, it->name.text)) {
+        for (uint32_t i = 0; i < e->call.n_args; i++)
+            check_expr(c, e->call.args[i].value, natural_ctx(need_of(c, e->call.args[i].value), x));
+        if (c->layer) c->layer->bad = true;
+        return sem_bad(c, e);
+    }
     const uint32_t n = it->fn.n_params;
     const ast_expr **slot = NEW_N(c->a, const ast_expr *, n + 1);
     uint32_t given = 0;
@@ -130,7 +138,7 @@ static sem_expr *inline_fn(checker *c, const ast_expr *e, const ast_item *it, ec
             int at = -1;
             for (uint32_t k = 0; k < n; k++)
                 if (it->fn.params[k].text == a->name.text) at = (int)k;
-            if (!place_named(c, e, a, at, slot)) return sem_bad(c, e);
+            if (!place_named(c, e, a, at, NULL, slot)) return sem_bad(c, e);
         } else if (given < n) {
             slot[given] = a->value;
             given++;
@@ -403,7 +411,9 @@ sem_expr *check_call(checker *c, const ast_expr *e, ectx x)
     if (fn) return inline_fn(c, e, fn, x);
     sem_fn f;
     if (!sem_find_fn(name, false, &f)) {
-        if (b) {
+        if (b && b->kind == BIND_SYM && b->sym->type.elem == SEM_POISON) {
+            b->sym->used = true;
+        } else if (b) {
             if (b->kind == BIND_SYM) b->sym->used = true;
             diag *d = sem_err(c, DIAG_NAME, e->at, "`%s` is a value, no function", name);
             diag_note_at(d, b->where, "defined here");

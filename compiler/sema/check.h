@@ -49,6 +49,7 @@ typedef struct checker {
     sem_elem real;
     sem_program *prog;
     map consts, fns, layers;                     /* str -> file_const*, const ast_item*, sem_layer* */
+    map wrong_fns;                               /* those of fns with an error told at their definition: calls say nothing */
     VEC(sem_layer *) all;
 
     sem_layer *layer;                            /* NULL while a constant is checked */
@@ -88,7 +89,7 @@ sem_loop *scope_loop(const scope *s);             /* the block around, NULL: non
 const local *frame_find(const fn_frame *f, str name);
 bool frame_add(checker *c, fn_frame *f, const ast_name *name, sem_expr *value);   /* false: it is taken */
 bool sem_is_value_name(str name);                /* in_degree, num_nodes … */
-void sem_resolve_fn(checker *c, const ast_item *fn);          /* names of a helper, used or not */
+bool sem_resolve_fn(checker *c, const ast_item *fn);          /* names of a helper, used or not; false: one is wrong */
 bool sem_find_fn(const char *name, bool method, sem_fn *out);
 
 /* ---- static.c: what is known without data ---- */

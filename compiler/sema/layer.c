@@ -291,13 +291,24 @@ static void next(checker *c, const ast_stmt *st, sem_loop *loop)
     warn_narrowed(c, st->eq.value->at, v->type.elem, s->type.elem);
 }
 
+/* What a statement that could not be read would have defined: a name that silences whatever reads it. */
+static void lost(checker *c, const ast_stmt *st)
+{
+    c->layer->bad = true;
+    if (!st->eq.name.text || scope_find(c->scope, st->eq.name.text)) return;
+    sem_sym *s = new_sym(c, SEM_S_INPUT, &st->eq.name, dom_of(st->domain, SEM_NODE));
+    s->type.elem = SEM_POISON;
+    s->used = true;
+    if (enter(c, s)) s->index = c->layer->n_inputs++;
+}
+
 static void body(checker *c, ast_stmt *const *list, uint32_t n, sem_loop *loop)
 {
     for (uint32_t i = 0; i < n; i++) {
         const ast_stmt *s = list[i];
         switch (s->kind) {
         case AST_STMT_ERROR:
-            c->layer->bad = true;
+            lost(c, s);
             break;
         case AST_STMT_DECL:
             if (loop) sem_err(c, DIAG_DOMAIN, s->key, "inputs and params are declared outside of iterate");

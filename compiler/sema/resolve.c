@@ -272,7 +272,7 @@ static void resolve_expr(seen *s, const ast_expr *e)
     }
 }
 
-void sem_resolve_fn(checker *c, const ast_item *it)
+bool sem_resolve_fn(checker *c, const ast_item *it)
 {
     const uint32_t n_params = it->fn.n_params, cap = n_params + it->fn.n_lets;
     seen s = {.c = c, .frame = {.fn = it, .call = it->name.span, .names = map_make(c->a)}};
@@ -286,9 +286,10 @@ void sem_resolve_fn(checker *c, const ast_item *it)
     }
     resolve_expr(&s, it->fn.result);
     c->fn = NULL;
-    if (c->ds->n_errors != errors) return;
+    if (c->ds->n_errors != errors) return false;
     for (uint32_t i = n_params; i < s.frame.n; i++)
         if (!s.used[i])
             diag_warning(c->ds, DIAG_UNUSED, s.frame.locals[i].where, "unused value `%s`",
                          s.frame.locals[i].name);
+    return true;
 }

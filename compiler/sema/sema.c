@@ -29,10 +29,11 @@ static void constant(checker *c, const ast_item *it)
 
 static void helper(checker *c, const ast_item *it)
 {
-    sem_resolve_fn(c, it);
+    const bool right = sem_resolve_fn(c, it);
     if (!it->name.text) return;
     const ast_item *old = map_get_ptr(&c->fns, it->name.text);
     if (!old) {
+        if (!right || it->broken) map_put_ptr(&c->wrong_fns, it->name.text, it);
         map_put_ptr(&c->fns, it->name.text, it);
         return;
     }
@@ -52,6 +53,7 @@ sem_program *sema_check(arena *a, str_table *names, diags *ds, const ast_file *f
                    .real = o && o->real ? o->real : SEM_F32,
                    .consts = map_make(a),
                    .fns = map_make(a),
+                   .wrong_fns = map_make(a),
                    .layers = map_make(a),
                    .dims = dim_table_new(a)};
     for (uint32_t i = 0; i < file->n_items; i++) {
