@@ -212,10 +212,10 @@ void reference_free(reference *r)
     *r = (reference){0};
 }
 
-exit_status reference_run(const reference *r, bool training, rounding rounded, interp_result *out)
+exit_status reference_run(const reference *r, bool training, rounding_mode mode, interp_result *out)
 {
     interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = r->data, .training = training, .seed = r->seed,
-                        .round = rounded == ROUND_ALL, .exact = rounded == ROUND_NOTHING};
+                        .round = mode == ROUND_ALL, .exact = mode == ROUND_NOTHING};
     if (!interp_run(r->joint->l, &call, out))
         return cli_fail(EXIT_WRONG, "the interpreter: %s", out->why);
     return EXIT_DONE;

@@ -35,9 +35,9 @@ typedef struct reference {
 exit_status reference_make(session *s, const joint *j, uint64_t seed, reference *out);
 void reference_free(reference *r);
 /* Which results are rounded to their type: none; those of f16 and bf16; all. */
-typedef enum rounding { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL } rounding;
+typedef enum rounding_mode { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL } rounding_mode;
 /* Reports. The result is to be freed on failure, too. */
-exit_status reference_run(const reference *r, bool training, rounding rounded, interp_result *out);
+exit_status reference_run(const reference *r, bool training, rounding_mode mode, interp_result *out);
 
 /* A gradient against differences along directions of chance, around the data and, where a kink is near, a little beside. */
 typedef struct slope {
