@@ -22,6 +22,8 @@ enum {
     L1_BYTES = 24 * 1024,       /* what B may take to be read whole for each tile of rows */
     L2_BYTES = 128 * 1024,      /* a block of A */
     PACK_ROWS = 40,             /* rows of C from which on a panel is worth a copy */
+    PACK_ROWS_FAR = 24,         /* the same where rows of B are */
+    FAR_APART = 1024,           /* so many elements apart or more, and n is not known */
     MOST_ROWS = 8, MOST_VECTORS = 4,
 };
 
@@ -344,7 +346,10 @@ static void write_panel(gemm_writer *w, int vectors, bool ragged, LLVMValueRef m
         p.at = w->room;
         p.ld = width;
     } else {
-        LLVMValueRef many = emit_cmp(e, CMP_GE, LLVMBuildNSWSub(e->b, m1, m0, ""), emit_i64(e, PACK_ROWS));
+        LLVMValueRef least_rows = emit_i64(e, PACK_ROWS);
+        if (w->s->kind == GEMM_NN && w->s->n <= 0)
+            least_rows = emit_select(e, emit_cmp(e, CMP_GE, w->ldb, emit_i64(e, FAR_APART)), emit_i64(e, PACK_ROWS_FAR), least_rows);
+        LLVMValueRef many = emit_cmp(e, CMP_GE, LLVMBuildNSWSub(e->b, m1, m0, ""), least_rows);
         emit_if c = emit_if_begin(e, many);
         pack_rows(w, &p, k0, kc, n0);
         emit_if_end(e, &c);

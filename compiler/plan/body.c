@@ -491,6 +491,19 @@ static bool has_gemm(const nodes *l)
     return false;
 }
 
+/* A product whose weights do not stay in L2 reads them for each tile: then a tile has more rows. */
+static bool has_wide_gemm(const nodes *l)
+{
+    enum { WIDE_BYTES = 512 * 1024 };
+    for (uint32_t i = 0; i < l->n; i++) {
+        const kgemm *g = l->at[i]->kind == KN_GEMM ? l->at[i]->gemm : NULL;
+        if (g && g->n.is_const && g->k.is_const && g->n.value > 0 &&
+            g->k.value > WIDE_BYTES / (g->type == KT_F64 ? 8 : 4) / g->n.value)
+            return true;
+    }
+    return false;
+}
+
 static void assemble(body *b)
 {
     kplan *p = b->p;
@@ -521,7 +534,8 @@ static void assemble(body *b)
     group(b, &top, &b->post, kn_rows, &open);
     close_group(b, &top, kn_rows, &open);
     bool gemm = has_gemm(&b->pre) || has_gemm(&b->post) || has_gemm(&b->mem);
-    b->k.tile = gemm && !b->sums ? pl->opt.tile : 1;       /* matrices as accumulators: one row at a time */
+    uint32_t tile = has_wide_gemm(&b->pre) || has_wide_gemm(&b->post) ? pl->opt.tile_wide : pl->opt.tile;
+    b->k.tile = gemm && !b->sums ? tile : 1;                /* matrices as accumulators: one row at a time */
     b->k.row_cost = gemm ? 16 : 2;
     if (gemm) {
         marker m = {.b = b, .group = NEW_N(pl->mem, uint32_t, b->k.n_locals + 1), .seen = NEW_N(pl->mem, uint32_t, p->n_exprs)};

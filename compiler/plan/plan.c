@@ -183,6 +183,8 @@ kplan *plan_build(arena *mem, ir_layer *l, const plan_options *options, const ch
     pl->buffers = map_make(mem);
     if (!pl->opt.tile)
         pl->opt.tile = 32;
+    if (!pl->opt.tile_wide)
+        pl->opt.tile_wide = 128;
     if (!pl->opt.block)
         pl->opt.block = 128;
     legalise(pl);

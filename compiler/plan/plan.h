@@ -10,6 +10,7 @@
 
 typedef struct plan_options {
     uint32_t tile;            /* rows of a tile; 0: 32 */
+    uint32_t tile_wide;       /* the same where a product's weights do not stay in L2; 0: 128 */
     uint32_t block;           /* members of a block; 0: 128 */
 } plan_options;
 
