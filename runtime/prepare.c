@@ -232,8 +232,9 @@ static mp_status make_room(mp_layer *layer, prepared *p)
     p->feeds = zeros(layer, d->n_buffers, sizeof *p->feeds);
     p->drains = zeros(layer, d->n_buffers, sizeof *p->drains);
     p->in_walk = zeros(layer, d->n_buffers, sizeof *p->in_walk);
+    p->in_out = zeros(layer, d->n_buffers, sizeof *p->in_out);
     return p->dim && p->real && p->step && p->loops && p->loop_start && p->loop_end && p->rows && p->bytes && p->apart && p->base &&
-           p->now && p->kept && p->offset && p->left_out && p->unused && p->from_tape && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk ? MP_OK : MP_SYSTEM;
+           p->now && p->kept && p->offset && p->left_out && p->unused && p->from_tape && p->saved_at && p->kept_at && p->launches && p->pairs && p->feeds && p->drains && p->in_walk && p->in_out ? MP_OK : MP_SYSTEM;
 }
 
 void prepared_free(mp_context *ctx, prepared *p)
@@ -271,6 +272,7 @@ void prepared_free(mp_context *ctx, prepared *p)
     mem_array_free(ctx, p->feeds, d->n_buffers, sizeof *p->feeds);
     mem_array_free(ctx, p->drains, d->n_buffers, sizeof *p->drains);
     mem_array_free(ctx, p->in_walk, d->n_buffers, sizeof *p->in_walk);
+    mem_array_free(ctx, p->in_out, d->n_buffers, sizeof *p->in_out);
     mp_graph *g = p->graph;
     mem_free(ctx, p, sizeof *p);
     graph_release(g);

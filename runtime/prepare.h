@@ -27,7 +27,7 @@ typedef struct pair_state {
 } pair_state;
 
 /* Rows between the edge list's order and the walk order. */
-typedef enum row_order { ORDER_AS_IS, ORDER_TO_WALK, ORDER_FROM_WALK } row_order;
+typedef enum row_order { ORDER_AS_IS, ORDER_TO_WALK, ORDER_FROM_WALK, ORDER_TO_OUT /* of the outgoing walk */ } row_order;
 
 /* The way of what the caller bound into a buffer. */
 typedef struct feed {
@@ -68,6 +68,7 @@ struct prepared {
     const desc_program *program;
     const mp_kernel_entry *entries;
     graph_positions eid;            /* walk order -> edge list; set where something is permuted */
+    graph_positions out_eid;        /* the same of the outgoing walk */
     int64_t *dim;                   /* by slot */
     double *real;                   /* by static of `desc` */
     int64_t *step;                  /* by loop; then by loop the steps that are left */
@@ -90,6 +91,7 @@ struct prepared {
     feed *feeds;
     drain *drains;
     bool *in_walk;                  /* by buffer: an edge input whose rows are in walk order */
+    bool *in_out;                   /* by buffer: in the order of the outgoing walk */
     uint32_t n_feeds, n_drains;
     size_t states_at, scratch_at, scratch_stride, workspace_bytes;
     launch_memory memory;

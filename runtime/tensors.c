@@ -43,7 +43,7 @@ void copy_bytes(mp_context *ctx, void *to, const void *from, size_t n)
 /* ---- Order of rows ---------------------------------------------------------------------------------------------- */
 
 typedef struct reorder {
-    graph_positions eid;
+    graph_positions eid;            /* of the walk */
     bool to_walk;
     const char *from;
     char *to;
@@ -67,7 +67,7 @@ static void reorder_rows(mp_context *ctx, const prepared *p, row_order order, co
     int64_t n = p->graph->n_edges;
     if (!n || !bytes)
         return;
-    reorder r = { p->eid, order == ORDER_TO_WALK, from, to, bytes / (size_t)n, n };
+    reorder r = { order == ORDER_TO_OUT ? p->out_eid : p->eid, order != ORDER_FROM_WALK, from, to, bytes / (size_t)n, n };
     pool_run(ctx->pool, (n + ORDER_PART - 1) / ORDER_PART, reorder_part, &r);
 }
 
@@ -76,34 +76,55 @@ static bool is_identity(graph_positions p)
     return !p.i32 && !p.i64;
 }
 
-/* Do the kernels take edge values in either order, reading the rows' places from a buffer? */
-static bool either_order(const prepared *p, uint32_t buffer)
+/* How kernels read an edge input in either order, each row's place being told by a buffer of that walk. */
+typedef struct edge_reads { bool in, out; } edge_reads;
+
+static edge_reads reads_of(const prepared *p, uint32_t buffer)
 {
+    edge_reads r = { false, false };
     for (uint32_t k = 0; p->program->buffers[buffer].rows.kind == ROWS_EDGES && k < p->program->n_buffers; k++) {
-        const desc_buffer *r = &p->program->buffers[k];
-        if ((r->kind == BUF_EDGE_ROW || r->kind == BUF_EDGE_ROW_OUT) && r->index == buffer)
-            return true;
+        const desc_buffer *b = &p->program->buffers[k];
+        r.in |= b->kind == BUF_EDGE_ROW && b->index == buffer;
+        r.out |= b->kind == BUF_EDGE_ROW_OUT && b->index == buffer;
     }
+    return r;
+}
+
+static bool makes_pairs(const prepared *p, uint32_t buffer)
+{
+    for (uint32_t i = 0; i < p->program->n_pairs; i++)
+        if (p->program->pairs[i].index_buffer == buffer)
+            return true;
     return false;
 }
 
 /* The order in which such an input is read. What never changes is put in walk order once, where its rows are short: a
- * few bytes each from all over memory cost a walk more than the rows of its nodes; long rows cost hardly more. */
-static mp_status choose_order(prepared *p, uint32_t k, const binding *t, bool constant, row_order *out)
+ * few bytes each from all over memory cost a walk more than the rows of its nodes; long rows cost hardly more. The
+ * order is that of the outgoing walk where nothing else reads the input. */
+static mp_status choose_order(prepared *p, uint32_t k, const binding *t, bool constant, edge_reads reads, row_order *out)
 {
     enum { SHORT_ROW = 64 };            /* bytes */
-    const graph_rows *in;
+    const graph_rows *in, *outgoing;
     mp_status st = graph_in(p->graph, &in);
     if (st)
         return st;
     p->eid = in->eid;
     bool walk = t->flags & MP_WALK_ORDER;
     int64_t n = p->graph->n_edges;
-    if (!walk && constant && !is_identity(in->eid) && n && p->bytes[k] / (size_t)n <= SHORT_ROW) {
-        *out = ORDER_TO_WALK;
-        walk = true;
-    }
     p->in_walk[k] = walk;
+    if (walk || !constant || !n || p->bytes[k] / (size_t)n > SHORT_ROW)
+        return MP_OK;
+    if (!reads.in && !makes_pairs(p, k)) {
+        st = graph_out(p->graph, &outgoing);
+        if (st || is_identity(outgoing->eid))
+            return st;
+        p->out_eid = outgoing->eid;
+        p->in_out[k] = true;
+        *out = ORDER_TO_OUT;
+    } else if (!is_identity(in->eid)) {
+        *out = ORDER_TO_WALK;
+        p->in_walk[k] = true;
+    }
     return MP_OK;
 }
 
@@ -205,7 +226,8 @@ static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
         return layer_error(layer, MP_USAGE, "%s is not bound", name);
     feed f = { .buffer = k, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
     f.convert = !t->copy && (t->type != type_of_elem(b->type) || !t->compact);
-    mp_status st = either_order(p, k) ? choose_order(p, k, t, f.once, &f.order) : order_between(p, b, t, &f.order);
+    edge_reads reads = reads_of(p, k);
+    mp_status st = reads.in || reads.out ? choose_order(p, k, t, f.once, reads, &f.order) : order_between(p, b, t, &f.order);
     if (st)
         return st;
     p->base[k] = direct(t);
@@ -371,7 +393,10 @@ static mp_status edge_rows(prepared *p, uint32_t k)
 {
     const desc_buffer *b = &p->program->buffers[k];
     bool walk = p->in_walk[b->index];
-    mp_graph_array which = b->kind == BUF_EDGE_ROW ? walk ? GRAPH_IN_IDENTITY : GRAPH_IN_EID : walk ? GRAPH_OUT_POS : GRAPH_OUT_EID;
+    mp_graph_array which = p->in_out[b->index] || (walk && b->kind == BUF_EDGE_ROW) ? GRAPH_IN_IDENTITY
+                           : b->kind == BUF_EDGE_ROW                               ? GRAPH_IN_EID
+                           : walk                                                  ? GRAPH_OUT_POS
+                                                                                   : GRAPH_OUT_EID;
     const void *array;
     mp_status st = graph_array(p->graph, which, &array);
     p->base[k] = (void *)(uintptr_t)array;

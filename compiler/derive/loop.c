@@ -28,23 +28,23 @@ typedef struct backward {
 static bool is_narrow(const ir_node *n) { return n->rank == 0; }
 
 /* A value outside of the loop that is a function of others, made again in each step sooner than summed up by itself:
- * repetitions and views always, cheap arithmetic by edge on rows of features, whose sums would be memory by edge. */
+ * repetitions and views always, cheap arithmetic and products by edge on rows of features, whose sums would be memory by
+ * edge (the matrices that an edge network makes, with their d x d numbers an edge). */
 static bool passes(const backward *b, ir_val v)
 {
     const ir_layer *l = b->l;
     const ir_node *n = ir_at(l, v);
     if (!ir_region_within(l, l->loops[b->loop].parent, n->region) || n->op == OP_RECORD)
         return true;                /* known in another loop only, whose sequence is recalled inside */
+    const ir_dom_kind kind = l->domains[n->dom.i].kind;
+    const bool wide = (kind == DOM_EDGES || kind == DOM_PAIR) && !is_narrow(n);
     switch (ir_ops[n->op].cls) {
-    case CLS_EW: {
-        if (n->op == OP_CAST)
-            return ir_is_arith(ir_at(l, n->args[0])->type);
-        const ir_dom_kind k = l->domains[n->dom.i].kind;
-        return (k == DOM_EDGES || k == DOM_PAIR) && !is_narrow(n) && ir_ops[n->op].cost <= 5 && n->op != OP_STOP;
-    }
+    case CLS_EW:
+        return n->op == OP_CAST ? ir_is_arith(ir_at(l, n->args[0])->type) : wide && ir_ops[n->op].cost <= 5 && n->op != OP_STOP;
+    case CLS_CONTRACT: return wide;
     case CLS_SHAPE: return n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_BROADCAST || n->op == OP_SLICE;
     case CLS_GATHER: return true;
-    case CLS_LEAF: case CLS_REDUCE: case CLS_CONTRACT: case CLS_AGG: case CLS_GROUP: case CLS_MAP: case CLS_LOOP: return false;
+    case CLS_LEAF: case CLS_REDUCE: case CLS_AGG: case CLS_GROUP: case CLS_MAP: case CLS_LOOP: return false;
     }
     return false;
 }

@@ -5,6 +5,7 @@
  * result's storing and its wider or narrower rows counted in. */
 #include "compiler/passes/rules.h"
 #include "compiler/passes/match.h"
+#include "compiler/ir/copy.h"
 
 enum { MAX_OPERANDS = 16, MAX_MAPS = 8 };
 
@@ -185,11 +186,51 @@ const rewrite rules_hoist[] = {
 };
 const uint32_t n_rules_hoist = sizeof rules_hoist / sizeof *rules_hoist;
 
+/* A product whose result is wider than both operands: its sum is a dense product of the members' rows. */
+static bool is_outer(cost_model *m, ir_val v)
+{
+    const ir_node *n = ir_at(m->l, v);
+    if (n->op != OP_EINSUM && n->op != OP_MUL)
+        return false;
+    double wide = cost_elems(m, v);
+    return wide > cost_elems(m, n->args[0]) && wide > cost_elems(m, n->args[1]);
+}
+
+static bool sums_all_edges(const ir_layer *l, ir_val v)
+{
+    return op_of(l, v) == OP_AGG_SUM && op_of(l, arg_of(l, v, 1)) == OP_MAP_UNIT &&
+           l->domains[dom_of(l, arg_of(l, v, 0)).i].kind == DOM_EDGES;
+}
+
+/* The derivative by a weight that edges share is a sum over all edges. By way of their destinations it is a part of the walk that
+ * makes the other derivatives by edge: each row adds up its own, and the rows are added up after it. */
+ir_val rule_sum_by_rows(rewriter *r, ir_val v)
+{
+    enum { MOST = 256 };
+    ir_layer *l = r->l;
+    if (!sums_all_edges(l, v) || cost_elems(&r->model, arg_of(l, v, 0)) > MOST)
+        return v;
+    ir_val rows = ir_agg(l, OP_AGG_SUM, arg_of(l, v, 0), ir_map_dst(l));
+    return ir_agg(l, OP_AGG_SUM, rows, ir_map_unit(l, dom_of(l, rows)));
+}
+
+/* Is there a product of edges' rows, whose walk over all edges takes such sums along? */
+static bool has_edge_products(rewriter *r, const ir_layer *l)
+{
+    cost_model m = cost_model_make(l, r->options);
+    ir_live live = ir_find_live(l, r->work);
+    for (uint32_t i = 0; i < live.n; i++)
+        if (sums_all_edges(l, live.order[i]) && is_outer(&m, arg_of(l, live.order[i], 0)))
+            return true;
+    return false;
+}
+
 /* Last, when it is settled who else reads a source-side value. */
 ir_layer *pass_sides(rewriter *r, const ir_layer *from, arena *mem)
 {
-    static const rewrite rules[] = {{"computed at destinations", rule_prefix, false}};
-    return rewrite_run(r, from, mem, rules, 1);
+    static const rewrite rules[] = {{"computed at destinations", rule_prefix, false}, {"sum by rows first", rule_sum_by_rows, false}};
+    bool by_rows = !r->options->inference && !has_edge_products(r, from);
+    return rewrite_run(r, from, mem, rules, by_rows ? 2 : 1);
 }
 
 ir_layer *pass_hoist(rewriter *r, const ir_layer *from, arena *mem)

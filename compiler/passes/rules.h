@@ -25,6 +25,7 @@ ir_val rule_contract(rewriter *r, ir_val v);
 ir_val rule_hoist(rewriter *r, ir_val v);
 ir_val rule_index_of_node(rewriter *r, ir_val v);   /* W[type of src] is a value of src */
 ir_val rule_prefix(rewriter *r, ir_val v);          /* what only destinations read of a source-side value */
+ir_val rule_sum_by_rows(rewriter *r, ir_val v);     /* derivatives by what edges share, by way of the rows */
 
 /* linear.c: sums of terms with different maps */
 ir_val rule_group_terms(rewriter *r, ir_val v);

@@ -359,21 +359,40 @@ static void emit_store(body *b, const anchor *an)
 
 /* ---- the tree ---------------------------------------------------------------------------------------------------- */
 
+/* The row of a buffer whose elements from `offset` on are read: row * elems + element, as integers are loaded. */
+static kx row_of_offset(const kplan *p, kx offset, kdim elems)
+{
+    const kexpr *e = kx_at(p, offset);
+    for (int depth = 0; depth < 4 && e->op == KX_IADD; depth++) {
+        offset = e->a;
+        e = kx_at(p, offset);
+    }
+    bool one = elems.is_const && elems.value == 1;
+    return e->op == KX_IMUL ? e->a : one ? offset : (kx){0};
+}
+
+/* Rows that a walk reads from all over memory: those whose number is itself read by the member. A number by edge, too, where the
+ * walk is not in the order in which edges stand. */
 static void add_prefetch_of(body *b, knode *walk, kx x, uint32_t *seen, int depth)
 {
+    enum { MOST = 8, WIDE = 4 };
     if (!kx_is(x) || seen[x.i] || depth > 64)
         return;
     seen[x.i] = 1;
     const kexpr *e = kx_at(b->p, x);
-    if (e->op == KX_LOAD) {
-        const kexpr *r = kx_at(b->p, e->a);
-        kdim elems = b->p->buffers[e->buffer].elems;
-        if (r->op == KX_ILOAD && kx_uses_member(b->p, r->a) && (!elems.is_const || elems.value >= 4)) {
+    if (e->op == KX_LOAD || e->op == KX_ILOAD) {
+        const kbuffer *u = &b->p->buffers[e->buffer];
+        kdim elems = u->elems;
+        kx row = e->op == KX_LOAD ? e->a : row_of_offset(b->p, e->a, elems);
+        const kexpr *r = kx_is(row) ? kx_at(b->p, row) : NULL;
+        bool wide = !elems.is_const || elems.value >= WIDE;
+        bool scattered = u->rows.kind == ROWS_EDGES && u->kind != BUF_GRAPH && b->kp->fiber.kind == FIBER_OUT;
+        if (r && r->op == KX_ILOAD && kx_uses_member(b->p, r->a) && (wide || scattered)) {
             bool have = false;
             for (uint32_t i = 0; i < walk->n_prefetch; i++)
-                have |= walk->prefetch[i].buffer == e->buffer && kx_same(walk->prefetch[i].row_at, e->a);
-            if (!have && walk->n_prefetch < 4)
-                kn_prefetch(b->p, walk, e->buffer, e->a, elems);
+                have |= walk->prefetch[i].buffer == e->buffer && kx_same(walk->prefetch[i].row_at, row);
+            if (!have && walk->n_prefetch < MOST)
+                kn_prefetch(b->p, walk, e->buffer, row, elems);
         }
     }
     add_prefetch_of(b, walk, e->a, seen, depth + 1);

@@ -131,6 +131,14 @@ bool inline_ok(planner *pl, ir_val v);
 bool heavy(const planner *pl, ir_val v);
 void need_store(planner *pl, ir_val v);
 
+/* ---- share.c: what several kernels work out ---- */
+
+/* 1 + a kernel that works the value out; others do, too; one does so for the members of its rows */
+typedef struct plan_use { uint32_t kernel; bool twice, member; } plan_use;
+
+bool may_store_by_edge(const planner *pl, ir_val x);
+void share_values(planner *pl, const plan_use *use);        /* by value; stores those that pay */
+
 /* product.c */
 typedef struct local_of { uint32_t local; uint8_t order[IR_MAX_RANK]; } local_of;     /* order[k]: axis that stands k-th in memory */
 typedef struct letters { uint8_t batch[IR_MAX_RANK], m[IR_MAX_RANK], n[IR_MAX_RANK], k[IR_MAX_RANK]; int nb, nm, nn, nk; bool odd; } letters;

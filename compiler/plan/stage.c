@@ -114,17 +114,6 @@ bool inline_ok(planner *pl, ir_val v)
     return true;
 }
 
-/* By edge little is stored but outputs: a few numbers an edge (a score or share a head) that cost more to work out
- * again than to read. Never a row of features, whatever it costs: memory by edge and feature is what fusion is for. */
-static bool store_by_edge(const planner *pl, ir_val x)
-{
-    enum { FEW = 16 };
-    const ir_node *n = at_of(pl, x);
-    int64_t width;
-    bool known = dim_is_const(pl->l->dims, elems_of((planner *)pl, x), &width);
-    return (known ? width <= FEW : n->rank == 0) && ir_ops[n->op].cls != CLS_CONTRACT;
-}
-
 /* ---- anchors ---------------------------------------------------------------------------------------------- */
 
 static uint32_t new_anchor(planner *pl, anchor a)
@@ -406,7 +395,7 @@ static void visit_value(visit *v, ir_val x, at where, bool root)
             return;
         }
         bool by_edge = pl->l->domains[n->dom.i].kind == DOM_EDGES;
-        if (n->region != v->a->region && heavy(pl, x) && (!by_edge || store_by_edge(pl, x))) {
+        if (n->region != v->a->region && heavy(pl, x) && (!by_edge || may_store_by_edge(pl, x))) {
             need_store(pl, x);
             return;
         }
@@ -583,44 +572,35 @@ static void make_kernels(planner *pl)
     }
 }
 
-typedef struct user { uint32_t kernel; bool twice; } user;
+static void note_use(plan_use *u, uint32_t kernel, at where)
+{
+    u->member |= where == AT_MEMBER;
+    if (!u->kernel)
+        u->kernel = kernel;
+    else if (u->kernel != kernel)
+        u->twice = true;
+}
 
+/* The same walk as in staging, noting which kernels work out what; then what should be worked out once. */
 static void share(planner *pl)
 {
-    user *row = NEW_N(pl->mem, user, pl->n_info), *member = NEW_N(pl->mem, user, pl->n_info);
+    plan_use *use = NEW_N(pl->mem, plan_use, pl->n_info);
     for (uint32_t i = 0; i < pl->anchors.n && !pl->again; i++) {
         visit v = {.pl = pl, .a = &pl->anchors.at[i]};
         pl->seen_epoch++;
         push(&v, v.a->v, v.a->member ? AT_MEMBER : AT_ROW);
-        /* the same walk as in staging, noting who works out what */
         bool root = true;
         while (v.todo.n) {
             task t = vec_pop(&v.todo);
             bool was_root = root;
             root = false;
-            const vinfo *vi = &pl->info[t.v.i];
-            if (!vi->stored && !vi->agg && heavy(pl, t.v) && t.where != AT_OTHER) {
-                user *u = t.where == AT_MEMBER ? &member[t.v.i] : &row[t.v.i];
-                if (!u->kernel)
-                    u->kernel = v.a->kernel;
-                else if (u->kernel != v.a->kernel)
-                    u->twice = true;
-            }
+            if (!pl->info[t.v.i].stored && !pl->info[t.v.i].agg && t.where != AT_OTHER)
+                note_use(&use[t.v.i], v.a->kernel, t.where);
             visit_value(&v, t.v, t.where, was_root);
         }
     }
-    if (pl->again)
-        return;
-    for (uint32_t i = 1; i < pl->n_info; i++) {
-        ir_val x = {i};
-        const ir_node *n = at_of(pl, x);
-        bool costly = ir_ops[n->op].cls == CLS_CONTRACT || ir_ops[n->op].cls == CLS_REDUCE ||
-                      (ir_ops[n->op].cls == CLS_EW && ir_ops[n->op].cost >= 12);
-        if (row[i].twice && costly)
-            need_store(pl, x);
-        else if (member[i].twice && pl->l->domains[n->dom.i].kind == DOM_EDGES && store_by_edge(pl, x))
-            need_store(pl, x);
-    }
+    if (!pl->again)
+        share_values(pl, use);
 }
 
 void stage_all(planner *pl)

@@ -5,6 +5,8 @@
  *    less than computing it again from inputs and from values before it that would be saved. Never by edge or by pair.
  *    An output costs nothing.
  * 3. From what the gradients read backwards: what would be saved is, of the rest the operands are needed in turn.
+ * 4. One by one, values that are needed change sides where that makes all of it cheaper: a sum is saved in place of two
+ *    products that only it needs; a number is computed again when what it is computed from is there anyway.
  */
 #include "compiler/ir/copy.h"
 #include "compiler/passes/cost.h"
@@ -24,7 +26,7 @@ typedef struct cutter {
     uint8_t *fate;              /* by value: what it would be */
     uint32_t *output;           /* by value: 1 + the output that holds it as it is */
     uint8_t *needed;            /* by value: by the backward */
-    double *bytes, *again;
+    double *bytes, *again, *own;        /* own: of computing it from its operands */
     uint32_t *seen, turn;
     VEC(uint32_t) todo;
 } cutter;
@@ -97,6 +99,22 @@ static void push_operands(cutter *c, const ir_node *n)
     }
 }
 
+static double size_of(ir_type t)
+{
+    return t == T_F64 ? 8 : t == T_BOOL ? 1 : t == T_F16 || t == T_BF16 ? 2 : 4;
+}
+
+/* Of v from its operands. An aggregate is a walk of its own in the backward, which finds its members anew. */
+static double own_cost(cutter *c, ir_val v)
+{
+    const ir_node *n = ir_at(c->l, v);
+    double ns = cost_value(&c->model, v).ns;
+    if (ir_ops[n->op].cls != CLS_AGG)
+        return ns;
+    double members = cost_rows(&c->model, ir_at(c->l, n->args[n->nargs - 1])->dom);
+    return ns + members * cost_elems(&c->model, n->args[0]) * size_of((ir_type)n->type) * COST_FAR;
+}
+
 /* Of computing v from inputs and what would be saved. */
 static double cost_again(cutter *c, ir_val v)
 {
@@ -108,15 +126,10 @@ static double cost_again(cutter *c, ir_val v)
         ir_val x = {vec_pop(&c->todo)};
         if (!ir_same(x, v) && c->fate[x.i] != FATE_AGAIN)
             continue;
-        ns += cost_value(&c->model, x).ns;
+        ns += own_cost(c, x);
         push_operands(c, ir_at(c->l, x));
     }
     return ns;
-}
-
-static double size_of(ir_type t)
-{
-    return t == T_F64 ? 8 : t == T_BOOL ? 1 : t == T_F16 || t == T_BF16 ? 2 : 4;
 }
 
 static bool by_member(const cutter *c, const ir_node *n)
@@ -125,18 +138,36 @@ static bool by_member(const cutter *c, const ir_node *n)
     return kind == DOM_EDGES || kind == DOM_PAIR;
 }
 
-static void judge(cutter *c, ir_val v)
+/* A row of a few bytes costs about as much as one of these: it is an array more that kernels go through. */
+enum { LEAST_ROW = 16 };
+
+/* May the value be kept? Views and conversions may not: what they are of may. */
+static bool is_candidate(const cutter *c, ir_val v)
 {
     const ir_node *n = ir_at(c->l, v);
     ir_class cls = ir_ops[n->op].cls;
-    if (c->depends[v.i] || n->region || cls == CLS_LEAF || cls == CLS_MAP || n->type == T_MAP)
+    bool view = (cls == CLS_SHAPE && n->op != OP_CONCAT) || n->op == OP_CAST || n->op == OP_STOP;
+    return !c->depends[v.i] && !n->region && !view && cls != CLS_LEAF && cls != CLS_MAP && n->type != T_MAP;
+}
+
+static double keep_cost(cutter *c, ir_val v)
+{
+    double least = cost_rows(&c->model, ir_at(c->l, v)->dom) * LEAST_ROW;
+    return 2 * COST_STREAM * (c->bytes[v.i] > least ? c->bytes[v.i] : least);
+}
+
+static void judge(cutter *c, ir_val v)
+{
+    const ir_node *n = ir_at(c->l, v);
+    c->own[v.i] = own_cost(c, v);
+    if (!is_candidate(c, v))
         return;
     double entries = dim_ok(n->slots) ? cost_dim(&c->model, n->slots) : 1;
     c->bytes[v.i] = cost_rows(&c->model, n->dom) * cost_elems(&c->model, v) * size_of((ir_type)n->type) * entries;
     c->again[v.i] = cost_again(c, v);
     if (c->output[v.i])
         c->fate[v.i] = FATE_OUTPUT;
-    else if (!by_member(c, n) && (c->bytes[v.i] * COST_STREAM * 2 < c->again[v.i] || dim_ok(n->slots)))
+    else if (!by_member(c, n) && (keep_cost(c, v) < c->again[v.i] || dim_ok(n->slots)))
         c->fate[v.i] = FATE_SAVED;
 }
 
@@ -154,10 +185,14 @@ static void find_outputs(cutter *c)
 
 /* ---- what is needed --------------------------------------------------------------------------------------------- */
 
-static void find_needed(cutter *c)
+/* Returns what the forward's part of it costs. */
+static double find_needed(cutter *c)
 {
+    double ns = 0;
     c->turn++;
     vec_clear(&c->todo);
+    for (uint32_t i = 0; i < c->live.n; i++)
+        c->needed[c->live.order[i].i] = 0;
     for (uint32_t i = c->n_outputs; i < c->l->n_outputs; i++) {
         push(c, c->l->outputs[i].value);
         push(c, c->l->domains[c->l->outputs[i].rows.i].map);
@@ -165,8 +200,40 @@ static void find_needed(cutter *c)
     while (c->todo.n) {
         ir_val v = {vec_pop(&c->todo)};
         c->needed[v.i] = 1;
+        if (!c->depends[v.i])
+            ns += c->fate[v.i] == FATE_SAVED ? keep_cost(c, v) : c->fate[v.i] == FATE_AGAIN ? c->own[v.i] : 0;
         if (c->depends[v.i] || c->fate[v.i] == FATE_AGAIN)
             push_operands(c, ir_at(c->l, v));
+    }
+    return ns;
+}
+
+enum { MOST_ROUNDS = 4, MOST_LOOKS = 50000000 };
+
+static void improve(cutter *c)
+{
+    double best = find_needed(c);
+    uint64_t looks = 0;
+    bool changed = true;
+    for (int round = 0; round < MOST_ROUNDS && changed && looks < MOST_LOOKS; round++) {
+        changed = false;
+        for (uint32_t i = 0; i < c->live.n && looks < MOST_LOOKS; i++) {
+            ir_val v = c->live.order[i];
+            fate old = (fate)c->fate[v.i];
+            if (!c->needed[v.i] || !is_candidate(c, v) || old == FATE_OUTPUT || by_member(c, ir_at(c->l, v)) ||
+                dim_ok(ir_at(c->l, v)->slots))
+                continue;
+            c->fate[v.i] = old == FATE_SAVED ? FATE_AGAIN : FATE_SAVED;
+            double now = find_needed(c);
+            looks += c->live.n;
+            if (now < best * (1 - 1e-9)) {
+                best = now;
+                changed = true;
+            } else {
+                c->fate[v.i] = (uint8_t)old;
+                find_needed(c);
+            }
+        }
     }
 }
 
@@ -275,12 +342,12 @@ void train_cut(train_layers *t, arena *mem, const pass_options *options, uint32_
     *c = (cutter){.l = l, .mem = mem, .model = cost_model_make(l, options), .live = ir_find_live(l, mem), .n_inputs = n_inputs,
                   .n_outputs = n_outputs, .depends = NEW_N(mem, uint8_t, n), .loop_depends = NEW_N(mem, uint8_t, l->n_loops + 1),
                   .fate = NEW_N(mem, uint8_t, n), .output = NEW_N(mem, uint32_t, n), .needed = NEW_N(mem, uint8_t, n),
-                  .bytes = NEW_N(mem, double, n), .again = NEW_N(mem, double, n), .seen = NEW_N(mem, uint32_t, n)};
+                  .bytes = NEW_N(mem, double, n), .again = NEW_N(mem, double, n), .own = NEW_N(mem, double, n), .seen = NEW_N(mem, uint32_t, n)};
     find_dependence(c);
     find_outputs(c);
     for (uint32_t i = 0; i < c->live.n; i++)
         judge(c, c->live.order[i]);
-    find_needed(c);
+    improve(c);
     ir_val *saved = NEW_N(mem, ir_val, n), *outputs = NEW_N(mem, ir_val, n);
     uint32_t n_read = 0;
     for (uint32_t i = 0; i < c->live.n; i++) {
