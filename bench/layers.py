@@ -3,6 +3,7 @@
 
     bench/layers.py [--mpc build/release/mpc] [--graph SPEC] [--dim 64] [--threads 2] [LAYER or FILE.mp ...]
     bench/layers.py --open          the same as libraries with dims left open, beside what was compiled in memory
+    bench/layers.py --backward      the passes of training: milliseconds, what the forward saves, the workspace of all passes
     bench/layers.py --json          a line of JSON a layer
 
 Run it on a machine that does nothing else; `--min-time` is what each figure takes, in seconds. Exit status 1 when a layer failed.
@@ -17,10 +18,14 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORDER = "spmm gcn sage gin gat gatv2 rgcn gatedgcn cgconv pna appnp edgeconv".split()
 
+GRADIENTS = {"spmm": "x", "gcn": "x,W,b", "appnp": "x"}         # of the others all: weights by edge are given, as elsewhere
+
 
 def bench(a, program, backward):
     command = [a.mpc, "bench", program, "--graph", a.graph, "-D", f"d={a.dim}", "--threads", str(a.threads), "--min-time", str(a.min_time), "--json"]
-    p = subprocess.run(command + (["--backward"] if backward else []), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    name = os.path.basename(program).removesuffix(".mp")
+    training = ["--backward", "--grad", GRADIENTS.get(name, "all")] if backward else []
+    p = subprocess.run(command + training, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if p.returncode:
         raise RuntimeError((p.stderr.strip() or "no message").splitlines()[0])
     return json.loads(p.stdout)
@@ -40,6 +45,7 @@ def row(a, name, program, folder):
         cells += [f"{ahead:.1f}", f"{ahead / jit['forward_ms']['median']:.2f}"]
     if a.backward:
         cells += [f"{jit[k]['median']:.1f}" for k in ("forward_train_ms", "backward_ms")]
+        cells += [f"{jit['saved_bytes'] / 2**20:.1f}"]
     cells += [f"{jit['workspace_bytes'] / 2**20:.1f}"]
     if a.json:
         print(json.dumps(dict(jit, name=name)), flush=True)
@@ -60,7 +66,7 @@ def main():
     p.add_argument("--json", action="store_true")
     a = p.parse_args()
     failed = False
-    head = ["forward ms"] + (["open ms", "open / jit"] if a.open else []) + (["train ms", "backward ms"] if a.backward else []) + ["work MiB"]
+    head = ["forward ms"] + (["open ms", "open / jit"] if a.open else []) + (["train ms", "backward ms", "saved MiB"] if a.backward else []) + ["work MiB"]
     if not a.json:
         print(f"{'layer':<12}" + "".join(f"{c:>12}" for c in head))
     with tempfile.TemporaryDirectory() as folder:
