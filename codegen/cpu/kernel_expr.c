@@ -46,6 +46,16 @@ int kg_constant_mask(LLVMValueRef mask)
     return all;
 }
 
+LLVMValueRef kg_both(kgen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    int na = emit_lanes(a), nb = emit_lanes(b);
+    if (na < nb)
+        a = emit_splat(g->e, a, nb);
+    else if (nb < na)
+        b = emit_splat(g->e, b, na);
+    return emit_and(g->e, a, b);
+}
+
 /* ---- one side of a select ------------------------------------------------------------------------------ */
 
 static kval side(kgen *g, kx x, LLVMValueRef cond)
@@ -56,10 +66,8 @@ static kval side(kgen *g, kx x, LLVMValueRef cond)
     uint32_t old_id = g->mask_id;
     if (!old)
         g->chosen = cond;
-    else if (emit_lanes(old) == emit_lanes(cond))
-        g->chosen = emit_and(g->e, old, cond);
     else
-        g->chosen = emit_and(g->e, emit_splat(g->e, old, g->lanes), emit_splat(g->e, cond, g->lanes));
+        g->chosen = kg_both(g, old, cond);
     g->mask_id = ++g->points;
     kval v = kg_eval(g, x);
     g->chosen = old;

@@ -151,6 +151,7 @@ kval kg_eval(kgen *g, kx x);
 kval kg_real(LLVMValueRef v);                                   /* a real or boolean, scalar or vector */
 LLVMValueRef kg_vector(kgen *g, kval v);                        /* in g->lanes, of its register type */
 elem kg_elem(ktype t);
+LLVMValueRef kg_both(kgen *g, LLVMValueRef a, LLVMValueRef b);   /* of two masks, by lane where either is */
 int kg_constant_mask(LLVMValueRef mask); /* 1: all true, 0: all false, -1: neither or unknown */
 
 /* kernel_ew.c */

@@ -293,13 +293,10 @@ kval kg_load(kgen *g, const kexpr *x, kval row, kval offset)
             ok = not_negative(g, ok, row);
         if (guard_offset) {
             LLVMValueRef by_offset = not_negative(g, NULL, offset);
-            ok = !ok ? by_offset : emit_lanes(ok) == emit_lanes(by_offset) ? emit_and(g->e, ok, by_offset)
-                     : emit_and(g->e, emit_splat(g->e, ok, g->lanes), emit_splat(g->e, by_offset, g->lanes));
+            ok = ok ? kg_both(g, ok, by_offset) : by_offset;
         }
-        if (ok && old && emit_lanes(ok) != emit_lanes(old))
-            g->chosen = emit_and(g->e, emit_splat(g->e, old, g->lanes), emit_splat(g->e, ok, g->lanes));
-        else if (ok)
-            g->chosen = emit_mask_and(g->e, old, ok);
+        if (ok)
+            g->chosen = old ? kg_both(g, old, ok) : ok;
         v = load_lanes(g, m, flat);
         g->chosen = old;
     }

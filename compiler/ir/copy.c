@@ -64,8 +64,9 @@ static void mark_live(const ir_layer *l, ir_live *live, arena *mem)
 
 /* ---- order ---- */
 
-/* The k-th value that v must come after; none past the last. Dead states have no say. */
-static bool needed(const ir_layer *l, const ir_live *live, ir_val v, uint32_t k, ir_val *out)
+/* The k-th value that v must come after; none past the last. Dead states have no say. `records` is by loop: what one
+ * leaves behind is there once the loop has run, and then all that is recorded in it must have been at hand. */
+static bool needed(const ir_layer *l, const ir_live *live, const values *records, ir_val v, uint32_t k, ir_val *out)
 {
     const ir_node *n = ir_at(l, v);
     *out = (ir_val){0};
@@ -88,8 +89,15 @@ static bool needed(const ir_layer *l, const ir_live *live, ir_val v, uint32_t k,
         *out = p->count;
         return true;
     }
-    if (!ir_leaves_loop((ir_op)n->op) || k > 2 * p->nstates + 1)
+    if (!ir_leaves_loop((ir_op)n->op))
         return false;
+    const values *recorded = &records[n->u.loop.loop];
+    if (k > 2 * p->nstates + 1) {
+        k -= 2 * p->nstates + 2;
+        if (k < recorded->n)
+            *out = ir_at(l, recorded->at[k])->args[0];
+        return k < recorded->n;
+    }
     if (k >= 2 * p->nstates)
         *out = k == 2 * p->nstates ? p->tol : p->count;
     else if (live->state[n->u.loop.loop][k / 2])
@@ -100,7 +108,11 @@ static bool needed(const ir_layer *l, const ir_live *live, ir_val v, uint32_t k,
 static void put_in_order(const ir_layer *l, ir_live *live, arena *mem)
 {
     uint8_t *seen = NEW_N(mem, uint8_t, l->n_nodes);
+    values *records = NEW_N(mem, values, l->n_loops);
     VEC(frame) stack = {0};
+    for (uint32_t i = 1; i < l->n_nodes; i++)
+        if (live->value[i] && l->nodes[i].op == OP_RECORD)
+            vec_push(mem, &records[l->nodes[i].u.loop.loop], (ir_val){i});
     for (uint32_t i = 0; i < l->n_outputs; i++) {
         if (seen[l->outputs[i].value.i])
             continue;
@@ -109,7 +121,7 @@ static void put_in_order(const ir_layer *l, ir_live *live, arena *mem)
         while (stack.n) {
             frame *top = &vec_last(&stack);
             ir_val next;
-            if (!needed(l, live, top->v, top->next++, &next)) {
+            if (!needed(l, live, records, top->v, top->next++, &next)) {
                 live->order[live->n++] = vec_pop(&stack).v;
             } else if (next.i && !seen[next.i]) {
                 seen[next.i] = 1;

@@ -109,6 +109,10 @@ static void run_var(run *x, ir_val v, double *out, int64_t groups, int64_t w)
     unsigned type = node_of(x, v)->type;
     const int64_t *size = group_sizes(x, along, groups);
     double *mean = arena_alloc_array(x->scratch, (size_t)(groups * w), sizeof *mean);
+    double *first = arena_alloc_array(x->scratch, (size_t)(groups * w), sizeof *first);
+    for (int64_t m = along->n; m-- > 0;)
+        for (int64_t j = 0; group_of(along, m) >= 0 && j < w; j++)
+            first[group_of(along, m) * w + j] = array_of(x, arg_of(x, v, 0))->at[m * w + j];
     for (int pass = 0; pass < 2; pass++) {
         double *to = pass ? out : mean;
         for (int64_t m = 0; m < along->n; m++) {
@@ -118,13 +122,15 @@ static void run_var(run *x, ir_val v, double *out, int64_t groups, int64_t w)
                 if (pass) {
                     a = run_keep(x, type, a - mean[g * w + j]);
                     a = run_keep(x, type, a * a);
+                } else {                        /* from the first on: the mean of equal members is that number */
+                    a = run_keep(x, type, a - first[g * w + j]);
                 }
                 to[g * w + j] = run_keep(x, type, to[g * w + j] + a);
             }
         }
         for (int64_t i = 0; i < groups * w; i++)
             if (size[i / w])
-                to[i] = run_keep(x, type, to[i] / (double)size[i / w]);
+                to[i] = run_keep(x, type, (pass ? 0 : first[i]) + run_keep(x, type, to[i] / (double)size[i / w]));
     }
 }
 

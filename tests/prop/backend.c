@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { N_CONTEXTS = 3, MAX_VARIANTS = 8, PAGE = 4096, BOUND = 64, FEW_RUNS = 3, MANY_RUNS = 16 };
+enum { N_CONTEXTS = 3, MAX_VARIANTS = 8, PAGE = 4096, BOUND = 64 };
 
 typedef struct variant {
     bool f64, open, defines;            /* open: a library, dims unknown; defines: static arguments by -D */
@@ -35,7 +35,9 @@ struct backend {
     mp_context *ctx[N_CONTEXTS];
     variant v[MAX_VARIANTS]; int n;
     const char *defines[16]; int n_defines;
-    ir_layer *f32;                      /* the program with f32 as its reals */
+    ir_layer *f32;                      /* the program with f32 as its reals; with gradients its joint layer */
+    bool training;                      /* the training pass and its gradients */
+    ir_trap trap;
     int n_graphs;                       /* compared so far */
     struct bound { struct bound *next; void *at; size_t bytes; } *bounded;
 };
@@ -113,7 +115,7 @@ static bool is_determined(const backend *b, int i)
 
 static bool compile(backend *b, variant *v, int k, buf *out)
 {
-    mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .verify = 1};
+    mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .grad = b->training ? "all" : "none", .verify = 1};
     if (v->defines) {
         o.defines = b->defines;
         o.n_defines = b->n_defines;
@@ -136,6 +138,8 @@ static bool compile(backend *b, variant *v, int k, buf *out)
                                        b->t->sizes.at[i].number};
     if (!st)
         st = mp_layer_create(v->mod[k], NULL, statics, n, &v->layer[k]);
+    if (!st && b->training && b->t->seed % 3)           /* of long loops few states are kept */
+        st = mp_set_state_memory(v->layer[k], b->t->seed % 3 == 1 ? 0 : 2000);
     if (st)
         buf_printf(out, "%s: %s: %s\n", v->name, mp_status_name(st), mp_error_message(b->ctx[k]));
     return !st;
@@ -146,6 +150,12 @@ static void add_variant(backend *b, bool f64, int level, bool open, bool defines
     variant *v = &b->v[b->n++];
     *v = (variant){.f64 = f64, .level = level, .open = open, .defines = defines && b->n_defines};
     snprintf(v->name, sizeof v->name, "%s -O%d, %s%s", f64 ? "f64" : "f32", level ? 3 : 0, open ? "library" : "in memory", v->defines ? ", -D" : "");
+}
+
+static ir_layer *joint_of(backend *b, ir_layer *l)
+{
+    ir_set_trap(l, &b->trap);
+    return setjmp(b->trap.env) ? NULL : reverse_make(b->mem, l)->joint;
 }
 
 backend *backend_new(const trial *t, buf *out)
@@ -171,11 +181,14 @@ backend *backend_new(const trial *t, buf *out)
         add_variant(b, false, !(r & 1), r % 7 == 1, r & 16);
     }
     const char *why;
+    b->training = t->what & TRIAL_GRAD;
     b->f32 = oracle_lower(mem, t->text, SEM_F32, NULL, &why);
-    if (b->f32 && make_contexts(b, out))
-        return b;
     if (!b->f32)
         buf_printf(out, "with f32: %s", why);
+    else if (b->training && !(b->f32 = joint_of(b, b->f32)))
+        buf_printf(out, "derivatives with f32: %s\n", b->trap.text);
+    if (b->f32 && make_contexts(b, out))
+        return b;
     backend_free(b);
     return NULL;
 }
@@ -329,13 +342,35 @@ static bool bind_inputs(backend *b, variant *v, int k, arena *mem, const oracle 
         tensor t;
         describe(&t, l, l->inputs[i].value, n->dom, o->at, y.rows, type, data, y.gap);
         unsigned flags = (chance % 3 == 0 ? MP_CONST : 0u) | (y.order ? MP_WALK_ORDER : 0u);
-        if (!say(b, v, k, o, mp_bind(v->layer[k], l->inputs[i].name, &t.dl, flags), l->inputs[i].name, out))
+        mp_status st = !oracle_is_cotangent(l, i) ? mp_bind(v->layer[k], l->inputs[i].name, &t.dl, flags)
+                       : mp_bind_grad(v->layer[k], l->inputs[i].name + 4, oracle_is_zero(l, i, o->at) ? NULL : &t.dl, flags & ~(unsigned)MP_CONST);
+        if (!say(b, v, k, o, st, l->inputs[i].name, out))
             return false;
     }
     return true;
 }
 
-/* Outputs as doubles; their memory holds another pattern before. */
+static bool is_gradient(const ir_layer *l, uint32_t output) { return !strncmp(l->outputs[output].name, "grad.", 5); }
+
+static mp_status bind_output(mp_layer *layer, const ir_layer *l, uint32_t i, const DLTensor *t, unsigned flags)
+{
+    const char *name = l->outputs[i].name;
+    return is_gradient(l, i) ? mp_bind_grad(layer, name + 5, t, flags) : mp_bind(layer, name, t, flags);
+}
+
+static mp_status call(const backend *b, mp_layer *layer, mp_graph *g)
+{
+    if (!b->training)
+        return mp_forward(layer, g);
+    mp_tape *tape = NULL;
+    mp_status st = mp_forward_train(layer, g, ORACLE_SEED, &tape);
+    if (!st)
+        st = mp_backward(layer, tape);
+    mp_tape_destroy(tape);
+    return st;
+}
+
+/* Outputs as doubles; their memory holds another pattern before. A gradient that is not asked for has none. */
 static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, results *r, buf *out)
 {
     const ir_layer *l = o->layer;
@@ -361,20 +396,26 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
         DLDataType type = type_of(n->type, v->f64, true);
         size_t room = (size_t)(y[i].rows * (elems + y[i].gap) - (y[i].rows ? y[i].gap : 0));
         void *data = bounded(b, mem, room * (type.bits / 8), type.bits / 8);
-        memset(data, 0xa5, room * (type.bits / 8));
+        bool gradient = is_gradient(l, i), adds = gradient && chance % 5 == 2;
+        memset(data, adds ? 0 : 0xa5, room * (type.bits / 8));
         tensor own;
         describe(&own, l, p->value, p->rows, o->at, y[i].rows, type, data, y[i].gap);
         t[i] = own.dl;
-        if (chance % 4 == 2 && n->type != T_F16 && n->type != T_BF16) {      /* in memory of the layer's */
+        if (gradient ? chance % 7 == 6 : chance % 4 == 2 && n->type != T_F16 && n->type != T_BF16) {     /* in memory of the layer's */
             t[i].data = NULL;
             y[i].gap = 0;
             y[i].order = NULL;
         }
-        fine = say(b, v, k, o, mp_bind(layer, p->name, t[i].data ? &own.dl : NULL, y[i].order ? MP_WALK_ORDER : 0), p->name, out);
+        unsigned flags = (y[i].order ? MP_WALK_ORDER : 0u) | (adds ? MP_ACCUMULATE : 0u);
+        fine = say(b, v, k, o, bind_output(layer, l, i, t[i].data ? &own.dl : NULL, flags), p->name, out);
     }
-    fine = fine && say(b, v, k, o, mp_prepare(layer, g), "prepare", out) && say(b, v, k, o, mp_forward(layer, g), "forward", out);
+    fine = fine && say(b, v, k, o, mp_prepare(layer, g), "prepare", out) && say(b, v, k, o, call(b, layer, g), b->training ? "training" : "forward", out);
     for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
         DLTensor at = t[i];
+        if (!at.data && is_gradient(l, i)) {
+            r->at[i] = NULL;
+            continue;
+        }
         if (!at.data)
             fine = say(b, v, k, o, mp_output(layer, l->outputs[i].name, &at), "output", out);
         for (int64_t row = 0; fine && row < y[i].rows; row++)
@@ -388,7 +429,7 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
 static bool same_bits(const results *a, const results *b, const oracle *o, const variant *v, const char *what, buf *out)
 {
     for (uint32_t i = 0; i < o->layer->n_outputs; i++)
-        for (int64_t j = 0; j < a->n[i]; j++)
+        for (int64_t j = 0; a->at[i] && j < a->n[i]; j++)
             if (memcmp(&a->at[i][j], &b->at[i][j], sizeof(double)) && !(isnan(a->at[i][j]) && isnan(b->at[i][j]))) {
                 buf_printf(out, "%s, graph %s: %s: %s[%lld] is %.17g and %.17g\n", v->name, graph_kind_name[o->at->graph->kind], what,
                            o->layer->outputs[i].name, (long long)j, a->at[i][j], b->at[i][j]);
@@ -422,11 +463,13 @@ static verdict compare_variant(backend *b, variant *v, arena *mem, const oracle 
     double half = has_half(o->layer) ? 0.03 : 0;        /* whether an intermediate in a half type is rounded is open */
     for (uint32_t i = 0; i < o->layer->n_outputs; i++) {
         mismatch m;
-        double rel = v->f64 ? 1e-9 : 0, error = v->f64 ? 0 : 8 * f32_error[i];
+        if (!r[0].at[i])
+            continue;
+        double rel = v->f64 ? 1e-9 : 0, error = v->f64 ? oracle_f64_noise(f32_error[i]) : 8 * f32_error[i];
         if (oracle_compare(o, i, r[0].at[i], r[0].n[i], rel > half ? rel : half, error, &m) < 0)
             continue;
         if (!v->f64)
-            error = 8 * oracle_f32_error(mem, o, MANY_RUNS)[i];
+            error = 8 * oracle_f32_error(mem, o, ORACLE_MANY_RUNS)[i];
         if (oracle_compare(o, i, r[0].at[i], r[0].n[i], rel > half ? rel : half, error, &m) < 0)
             continue;
         buf_printf(out, "%s, graph %s, fill %d: %s[%lld] is %.9g, not %.9g (scale %.3g, off by %.3g, allowed %.3g)\n", v->name,
@@ -447,7 +490,7 @@ verdict backend_compare(backend *b, arena *mem, const oracle *o, buf *out)
         buf_printf(out, "with f32: %s\n", rough.result.why);
         v = V_BROKEN;
     } else {
-        error = oracle_f32_error(mem, &rough, FEW_RUNS);
+        error = oracle_f32_error(mem, &rough, ORACLE_FEW_RUNS);
     }
     for (int i = 0; v == V_SAME && i < b->n; i++)
         v = compare_variant(b, &b->v[i], mem, b->v[i].f64 ? o : &rough, error, threads, out);

@@ -163,6 +163,8 @@ const char *g_name(gen *g, const char *stem) { return arena_printf(g->mem, "%s%d
 
 static void sym_add(gen *g, gsym *s)
 {
+    s->number = g->n_names % (64 * G_SETS);         /* one of two with the same number may be taken for the other: never here */
+    s->reads[s->number / 64] |= (uint64_t)1 << s->number % 64;
     if (g->n_syms < G_MAX_SYMS)
         g->syms[g->n_syms++] = s;
 }
@@ -221,6 +223,39 @@ gx *g_read(gen *g, gctx c, const gsym *s)
     return g_read_at(g, end, s);
 }
 
+/* ---- what depends on what ---- */
+
+static bool is_letter(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+static bool is_of_name(char c) { return is_letter(c) || (c >= '0' && c <= '9'); }
+
+/* Names in the text that are read: not those of functions, of arguments, or of what an instance makes. */
+static void note_text(const gen *g, const char *text, uint64_t *reads)
+{
+    for (const char *t = text; *t;) {
+        const char *end = t + 1;
+        while (is_of_name(*t) && is_of_name(*end))
+            end++;
+        bool named = !strncmp(end, " =", 2) && end[2] != '=', made = t > text + 1 && t[-1] == '.' && t[-2] == ')';
+        bool foreign = !is_letter(*t) || *end == '(' || named || made;
+        for (int i = g->n_syms; !foreign && i-- > 0;)
+            if (!strncmp(g->syms[i]->name, t, (size_t)(end - t)) && !g->syms[i]->name[end - t]) {
+                for (int k = 0; k < G_SETS; k++)
+                    reads[k] |= g->syms[i]->reads[k];
+                break;
+            }
+        t = end;
+    }
+}
+
+void g_note_reads(const gen *g, const gx *x, uint64_t *reads)
+{
+    note_text(g, x->text, reads);
+    for (int i = 0; i < x->n; i++)
+        g_note_reads(g, x->kid[i], reads);
+}
+
+bool g_reads(const gsym *s, const gsym *what) { return s->reads[what->number / 64] >> what->number % 64 & 1; }
+
 /* ---- statements ---- */
 
 gstmt *g_stmt(gen *g, gstmt_kind kind)
@@ -240,6 +275,7 @@ static gsym *equation(gen *g, gstmt_kind kind, gdom dom, const char *stem, gx *v
     s->value = value;
     gsym *v = NEW(g->mem, gsym);
     *v = (gsym){.kind = GS_DEF, .name = s->name, .dom = dom, .type = value->type, .mag = value->mag};
+    g_note_reads(g, value, v->reads);
     sym_add(g, v);
     return v;
 }
@@ -371,6 +407,8 @@ static void layer(gen *g, int size)
     int motifs = g_chance(g, 75) ? 1 + g_below(g, 2) : 0;
     for (int i = 0; i < size; i++) {
         int what = g_below(g, 10);
+        if (g->program->grads && g_chance(g, 45))
+            g_grads(g);
         if (motifs && (what < 4 || i + motifs >= size)) {
             g_motif(g);
             motifs--;
@@ -380,6 +418,8 @@ static void layer(gen *g, int size)
             equation_any(g, 1 + g_below(g, 4));
         }
     }
+    if (g->program->grads && g_chance(g, 40))
+        g_grads(g);
     int updates = 1 + g_below(g, 2);
     for (int i = 0; i < updates; i++) {
         gdom dom = g->sub ? (g_chance(g, 80) ? G_NODE : G_GRAPH) : any_domain(g);
@@ -389,12 +429,13 @@ static void layer(gen *g, int size)
     }
 }
 
-gprogram *gen_program(arena *mem, uint64_t seed)
+gprogram *gen_program(arena *mem, uint64_t seed, bool grads)
 {
     gprogram *p = NEW(mem, gprogram);
     p->seed = seed;
+    p->grads = grads;
     gen *base = NEW(mem, gen);
-    base->random = seed * 0xd1342543de82ef95u + 0x632be59bd9b4e019u;
+    base->random = seed * 0xd1342543de82ef95u + (grads ? 0x2545f4914f6cdd1du : 0x632be59bd9b4e019u);
     base->mem = mem;
     p->two_sided = g_chance(base, 12);
     buf fns = buf_make(mem);

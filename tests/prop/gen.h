@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-enum { GX_KIDS = 6, G_MAX_RANK = 4, G_MAX_DIMS = 160, G_MAX_SYMS = 600, G_MAX_STATICS = 16 };
+enum { GX_KIDS = 6, G_MAX_RANK = 4, G_MAX_DIMS = 160, G_MAX_SYMS = 600, G_MAX_STATICS = 16, G_SETS = 16 };
 
 typedef enum gdom { G_PARAM, G_GLOBAL, G_GRAPH, G_NODE, G_SRC, G_DST, G_EDGE, G_N_DOMS } gdom;
 extern const char *const gdom_name[G_N_DOMS];
@@ -44,6 +44,8 @@ typedef struct gsym {
     gtype type;
     double mag;
     const char *text;           /* INPUT, PARAM: its declaration */
+    int number;
+    uint64_t reads[G_SETS];     /* by number: what it depends on, itself among them */
     bool dropped;               /* by the shrinker */
 } gsym;
 
@@ -76,10 +78,11 @@ typedef struct gprogram {
     const char *fns;            /* text of the helpers */
     glayer layers[4]; int n_layers;         /* the last one is what is run */
     bool two_sided;             /* has src and dst inputs */
+    bool grads;                 /* grad(y, x) may occur */
 } gprogram;
 
-/* The program of that number, in `mem`. */
-gprogram *gen_program(arena *mem, uint64_t seed);
+/* The program of that number, in `mem`; with `grads` another one, that may have grad(y, x) in it. */
+gprogram *gen_program(arena *mem, uint64_t seed, bool grads);
 void gen_print(const gprogram *p, buf *out);
 
 /* ---- for the parts of the generator ---- */
@@ -141,6 +144,12 @@ gx *g_index(gen *g, gctx c, int range, gshape s, int fuel, bool none);
 gx *g_bool(gen *g, gctx c, gshape s, int fuel, bool must);
 gx *g_tame(gen *g, gx *x, double limit);                /* squashed if it is too large */
 gx *g_act(gen *g, gx *x);                               /* an activation */
+
+/* What the text of the expression names. `reads` is by number of a symbol. */
+void g_note_reads(const gen *g, const gx *x, uint64_t *reads);
+bool g_reads(const gsym *s, const gsym *what);
+gx *g_grad(gen *g, gctx c, gshape s, int fuel, bool must);      /* of something, by what has that shape; or NULL */
+void g_grads(gen *g);                       /* an equation or two with grad */
 
 void g_motif(gen *g);                       /* equations as in a well-known layer, on what there is */
 void g_loop(gen *g, int fuel);              /* an iterate block */

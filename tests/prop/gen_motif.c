@@ -371,14 +371,15 @@ void g_loop(gen *g, int fuel)
         return;
     static const gdom doms[] = {G_NODE, G_NODE, G_NODE, G_NODE, G_EDGE, G_GRAPH, G_GLOBAL};
     gdom dom = doms[g_below(g, 7)];
-    int n = g_chance(g, 70) ? 1 : 2, limit = g->n_loops ? g_dim_const(g, 2) : g_chance(g, 60) ? g_dim_const(g, 1 + g_below(g, 4)) : small(g, 5);
+    bool is_long = g->program->grads && !g->n_loops && g_chance(g, 10);         /* so that not all states are kept */
+    int n = g_chance(g, 70) ? 1 : 2, limit = is_long ? g_dim_const(g, 32 + g_below(g, 6)) : g->n_loops ? g_dim_const(g, 2) : g_chance(g, 60) ? g_dim_const(g, 1 + g_below(g, 4)) : small(g, 5);
     gsym *states[2];
     gx *starts = g_mk(g, g_real(s0()), 0, "", 0);
     for (int i = 0; i < n; i++) {
         gshape s = g_shape_any(g, dom, 2);
         gx *start = g_tame(g, g_expr(g, g_at(dom), s, 2, false), 4);
         states[i] = NEW(g->mem, gsym);
-        *states[i] = (gsym){.kind = GS_STATE, .name = g_name(g, "z"), .dom = dom, .type = start->type, .mag = 3};
+        *states[i] = (gsym){.kind = GS_STATE, .name = g_name(g, "z"), .dom = dom, .type = start->type, .mag = 3, .number = g->n_names};
         starts->kid[starts->n++] = start;
     }
     gstmt *st = g_stmt(g, GT_ITERATE);
@@ -387,6 +388,8 @@ void g_loop(gen *g, int fuel)
         st->until = g_chance(g, 50) ? " until change < 1e-12" : g_chance(g, 50) ? " until change < 0.05" : " until change < 1e3";
     for (int i = 0; i < n; i++) {
         st->state[i] = states[i]->name;
+        g_note_reads(g, starts->kid[i], states[i]->reads);
+        states[i]->reads[states[i]->number / 64] |= (uint64_t)1 << states[i]->number % 64;
         g->syms[g->n_syms++] = states[i];
     }
     gstmt **outer = g->tail;
@@ -420,6 +423,10 @@ void g_loop(gen *g, int fuel)
         next->name = states[i]->name;
         next->value = contracted(g, g_expr(g, g_at(dom), states[i]->type.shape, fuel, dom == G_EDGE || dom == G_NODE), states[i]);
     }
+    for (gstmt *b = st->body; b; b = b->next)
+        for (int i = 0; i < n; i++)
+            if (b->kind == GT_NEXT && b->name == states[i]->name)
+                g_note_reads(g, b->value, states[i]->reads);
     g->n_loops--;
     g->tail = outer;
     g->n_syms = seen;

@@ -28,7 +28,15 @@ typedef struct situation {
     const sizes *sizes;
     uint64_t seed;
     fill_kind fill;
+    bool training;
+    int64_t apart;                      /* interp_call's */
 } situation;
+
+enum { ORACLE_SEED = 7 };               /* of dropout */
+
+/* Is it the cotangent of an output ("cot.NAME"), and one that is nothing but zeros? */
+bool oracle_is_cotangent(const ir_layer *l, uint32_t input);
+bool oracle_is_zero(const ir_layer *l, uint32_t input, const situation *s);
 
 /* Elements of an input, the same for each layer that has one of this name: values that f32 (f16, bf16) holds. */
 double *oracle_input(arena *mem, const ir_layer *l, uint32_t input, const situation *s, int64_t *n);
@@ -49,10 +57,17 @@ typedef struct oracle {
 bool oracle_run(arena *mem, oracle *o, const ir_layer *l, const situation *s);
 void oracle_free(oracle *o);
 
+/* The interpreter alone, in double precision. False, with result.why: it cannot. */
+bool oracle_interpret(const ir_layer *l, const situation *s, const interp_data *inputs, interp_result *result);
+
 /* By output the greatest |rounded - exact| of runs in which every result is rounded to f32, at the inputs and at others
  * beside them (one number may be rounded well by chance); in mem. The layer is one whose reals are f32. An infinite
  * error: the rounded run left the finite numbers. */
 double *oracle_f32_error(arena *mem, const oracle *o, int runs);
+
+/* The same errors as they are in double precision: what rounding alone may leave, where larger numbers cancel. */
+enum { ORACLE_FEW_RUNS = 3, ORACLE_MANY_RUNS = 16 };
+double oracle_f64_noise(double f32_error);
 
 /* Does the result itself move too much? */
 bool oracle_is_unsure(arena *mem, const oracle *o);

@@ -7,6 +7,7 @@
  *     --jobs J          processes (default 1)
  *     --passes          compare the IR before and after the passes only
  *     --plan            and plan, but make no code
+ *     --grad            the training pass and its gradients, of programs with grad(y, x) in them
  *     --all             every variant of code, instead of two for each program
  *     --require N       fail unless each row of the table, domain, by and per occurred N times
  *     --print           print the program, do nothing else
@@ -52,6 +53,7 @@ typedef struct board {
     uint64_t now;                       /* the program it is at */
     uint64_t verdicts[V_N];
     uint64_t ops[OP_N], features[FEATURES];
+    slopes slopes;
     int failed;                         /* of the last program: verdict + 1; the watcher takes it from here */
     char text[4000];
 } board;
@@ -87,8 +89,9 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--count") && more) o->count = strtoull(argv[++i], NULL, 0);
         else if (!strcmp(argv[i], "--jobs") && more) o->jobs = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--require") && more) o->require = atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--passes")) o->what = 0;
-        else if (!strcmp(argv[i], "--plan")) o->what = TRIAL_PLAN;
+        else if (!strcmp(argv[i], "--passes")) o->what &= TRIAL_GRAD;
+        else if (!strcmp(argv[i], "--plan")) o->what = (o->what & TRIAL_GRAD) | TRIAL_PLAN;
+        else if (!strcmp(argv[i], "--grad")) o->what |= TRIAL_GRAD;
         else if (!strcmp(argv[i], "--all")) o->what |= TRIAL_ALL_VARIANTS;
         else if (!strcmp(argv[i], "--print")) o->print = true;
         else if (!strcmp(argv[i], "--file") && more) o->file = argv[++i];
@@ -105,14 +108,21 @@ static bool parse_options(int argc, char **argv, options *o)
     return o->jobs >= 1 && o->jobs <= MAX_JOBS;
 }
 
+static void add_slopes(slopes *to, const slopes *n)
+{
+    to->told += n->told;
+    to->kinks += n->kinks;
+    to->hidden += n->hidden;
+}
+
 static void work(const options *o, board *b, uint64_t first, uint64_t step)
 {
     for (b->now = first; b->now < o->seed + o->count; b->now += step) {
         arena *mem = arena_new(0);
         buf text = buf_make(NULL), out = buf_make(NULL);
         trial t = {.what = o->what};
-        coverage c = {{0}, {0}};
-        gprogram *p = gen_program(mem, b->now);
+        coverage c = {{0}, {0}, {0}};
+        gprogram *p = gen_program(mem, b->now, o->what & TRIAL_GRAD);
         gen_print(p, &text);
         trial_choose(&t, b->now);
         trial_of_program(&t, p, buf_text(&text));
@@ -130,6 +140,7 @@ static void work(const options *o, board *b, uint64_t first, uint64_t step)
             b->ops[i] += c.op[i];
         for (int i = 0; i < FEATURES; i++)
             b->features[i] += c.feature[i];
+        add_slopes(&b->slopes, &c.slopes);
         arena_free(mem);
         buf_free(&text);
         if (v > V_LEFT_OUT) {
@@ -156,22 +167,23 @@ static void report(const options *o, uint64_t seed, verdict v, const char *text)
         fputs(buf_text(&out), stdout);
         buf_free(&out);
     }
-    printf("repeat: %s --seed %llu%s\n", o->self, (unsigned long long)seed,
-           o->what & TRIAL_CODE ? (o->what & TRIAL_ALL_VARIANTS ? " --all" : "") : o->what ? " --plan" : " --passes");
+    printf("repeat: %s --seed %llu%s%s\n", o->self, (unsigned long long)seed, o->what & TRIAL_GRAD ? " --grad" : "",
+           o->what & TRIAL_CODE ? (o->what & TRIAL_ALL_VARIANTS ? " --all" : "") : o->what & TRIAL_PLAN ? " --plan" : " --passes");
     fflush(stdout);
 }
 
 /* ---- the table ---- */
 
-/* Made by the rules of derivatives alone: no row of them until there is a grad. */
+/* Made by the rules of derivatives alone. */
 static bool of_derivatives(int op)
 {
-    return op == OP_ONEHOT_ADD || op == OP_AGG_ARGMAX || op == OP_AGG_ARGMIN || op == OP_POSITION;
+    return op == OP_ONEHOT_ADD || op == OP_AGG_ARGMAX || op == OP_AGG_ARGMIN || op == OP_POSITION || op == OP_MUL0 || op == OP_STEPS || op == OP_RECORD ||
+           op == OP_RECALL;
 }
 
 static bool table(const options *o, const board *sum)
 {
-    bool enough = true;
+    bool enough = true, grad = o->what & TRIAL_GRAD;
     uint64_t all = 0;
     for (int v = 0; v < V_N; v++)
         all += sum->verdicts[v];
@@ -182,14 +194,17 @@ static bool table(const options *o, const board *sum)
     printf("\n\nprograms with each operation, before or after the passes:\n");
     for (int i = 0, n = 0; i < OP_N; i++) {
         printf("%-14s%6llu%s", ir_ops[i].text, (unsigned long long)sum->ops[i], ++n % 5 ? "  " : "\n");
-        enough = enough && (of_derivatives(i) || sum->ops[i] >= (uint64_t)o->require);
+        enough = enough && ((!grad && of_derivatives(i)) || sum->ops[i] >= (uint64_t)o->require);
     }
     printf("\n\nand with:\n");
     for (int i = 0; feature_name[i]; i++) {
         printf("%-14s%6llu%s", feature_name[i], (unsigned long long)sum->features[i], (i + 1) % 5 ? "  " : "\n");
-        enough = enough && (!strcmp(feature_name[i], "grad(") || sum->features[i] >= (uint64_t)o->require);
+        enough = enough && ((!grad && !strcmp(feature_name[i], "grad(")) || sum->features[i] >= (uint64_t)o->require);
     }
     printf("\n");
+    if (grad)
+        printf("gradients against differences: %llu directions; %llu more at kinks, %llu where differences see something else (half types, stop_gradient in a loop)\n",
+               (unsigned long long)sum->slopes.told, (unsigned long long)sum->slopes.kinks, (unsigned long long)sum->slopes.hidden);
     if (!enough)
         printf("some occurred fewer than %d times\n", o->require);
     if (sum->verdicts[V_LEFT_OUT] * 20 > all) {
@@ -253,13 +268,13 @@ int main(int argc, char **argv)
 {
     options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .seconds = 60, .self = argv[0]};
     if (!parse_options(argc - 1, argv + 1, &o)) {
-        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
+        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--grad] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
         return 2;
     }
     if (o.print) {
         arena *mem = arena_new(0);
         buf text = buf_make(NULL);
-        gen_print(gen_program(mem, o.seed), &text);
+        gen_print(gen_program(mem, o.seed, o.what & TRIAL_GRAD), &text);
         fputs(buf_text(&text), stdout);
         buf_free(&text);
         arena_free(mem);
@@ -313,6 +328,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < V_N; i++) sum.verdicts[i] += boards[j].verdicts[i];
         for (int i = 0; i < OP_N; i++) sum.ops[i] += boards[j].ops[i];
         for (int i = 0; i < FEATURES; i++) sum.features[i] += boards[j].features[i];
+        add_slopes(&sum.slopes, &boards[j].slopes);
     }
     bool fine = table(&o, &sum);
     return fine && !failures ? 0 : 1;

@@ -214,7 +214,7 @@ void shrink_failure(uint64_t seed, unsigned what, verdict v, buf *out)
 {
     shrinker s = {.mem = arena_new(0), .want = v, .until = time(NULL) + ALL_SECONDS};
     s.shared = mmap(NULL, sizeof *s.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    s.p = gen_program(s.mem, seed);
+    s.p = gen_program(s.mem, seed, what & TRIAL_GRAD);
     s.t.what = what;
     trial_choose(&s.t, seed);
     glayer *main_layer = &s.p->layers[s.p->n_layers - 1];

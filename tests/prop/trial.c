@@ -8,13 +8,14 @@
 #include "compiler/passes/passes.h"
 #include "compiler/plan/plan.h"
 #include "compiler/plan/plan_verify.h"
+#include "compiler/train/train.h"
 #include "tests/prop/backend.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const verdict_name[V_N] = {"same", "left out", "refused", "broken", "differs", "backend", "crash"};
+const char *const verdict_name[V_N] = {"same", "left out", "refused", "broken", "differs", "slope", "backend", "crash"};
 
 /* Found in the text of the program, but for the domains. */
 const char *const feature_name[] = {
@@ -37,6 +38,11 @@ void trial_choose(trial *t, uint64_t seed)
     t->graphs[3] = (int)((r >> 30) % HG_HUB);
     t->n_graphs = 4;
     t->fill = (r >> 40) % 10 < 6 ? FILL_PLAIN : (fill_kind)(1 + (r >> 50) % 3);
+    if (t->what & TRIAL_GRAD) {                 /* gradients take longer */
+        t->n_graphs = 2;
+        t->graphs[1] = t->graphs[(r >> 20) % 25 == 0 ? 2 : 1];
+        t->fill = FILL_PLAIN;
+    }
 }
 
 static bool has_text(const char *text, const char *part)
@@ -84,22 +90,53 @@ static void tell(buf *out, const situation *s, const char *what, const char *nam
                (long long)m->at, m->got, m->want, m->scale, m->scale > 0 ? fabs(m->got - m->want) / m->scale : 0);
 }
 
+/* What is compared: the layer as it was written and after the passes. With gradients both are joint layers. */
+typedef struct subject {
+    const ir_layer *before, *after;
+    const reverse *reverse;
+    const ir_layer *f32;                /* `before` with f32 as its reals, once it is needed */
+} subject;
+
+/* Errors of rounding by output, from those of the layer with f32 as its reals; NULL: there is no such layer. */
+static double *rounding(arena *mem, const trial *t, subject *s, const situation *at)
+{
+    const char *why;
+    oracle o;
+    if (!s->f32) {
+        ir_layer *l = oracle_lower(mem, t->text, SEM_F32, NULL, &why);
+        if (l)
+            ir_set_trap(l, s->before->builder->trap);
+        s->f32 = l && s->reverse ? reverse_make(mem, l)->joint : l;
+    }
+    if (!s->f32 || !oracle_run(mem, &o, s->f32, at))
+        return NULL;
+    double *error = oracle_f32_error(mem, &o, ORACLE_MANY_RUNS);
+    oracle_free(&o);
+    return error;
+}
+
 /* The layer after the passes against the layer before, both in double precision. */
-static verdict compare_passes(arena *mem, const oracle *o, const ir_layer *after, buf *out)
+static verdict compare_passes(arena *mem, const trial *t, subject *s, const oracle *o, buf *out)
 {
     oracle b;
-    if (!oracle_run(mem, &b, after, o->at)) {
+    if (!oracle_run(mem, &b, s->after, o->at)) {
         buf_printf(out, "after the passes, graph %s: %s\n", graph_kind_name[o->at->graph->kind], b.result.why);
         oracle_free(&b);
         return V_DIFFERS;
     }
     verdict v = V_SAME;
+    const double *error = NULL;
     mismatch m;
-    for (uint32_t i = 0; v == V_SAME && i < o->layer->n_outputs; i++)
-        if (oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, 1e-9, 0, &m) >= 0) {
-            tell(out, o->at, "after the passes", o->layer->outputs[i].name, &m);
-            v = V_DIFFERS;
-        }
+    for (uint32_t i = 0; v == V_SAME && i < o->layer->n_outputs; i++) {
+        if (oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, 1e-9, 0, &m) < 0)
+            continue;
+        if (!error)
+            error = rounding(mem, t, s, o->at);
+        if (error && oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, 1e-9, oracle_f64_noise(error[i]), &m) < 0)
+            continue;
+        tell(out, o->at, "after the passes", o->layer->outputs[i].name, &m);
+        v = V_DIFFERS;
+    }
     oracle_free(&b);
     return v;
 }
@@ -132,59 +169,105 @@ static bool nothing_times_nan(const ir_layer *l, const situation *s)
     return relations && s->fill == FILL_LONE_NAN;
 }
 
-static verdict try_layer(arena *mem, const trial *t, ir_layer *l, coverage *c, buf *out)
+/* ---- one program ---- */
+
+static bool plan_holds(arena *mem, const ir_layer *l, const char *which, buf *out)
 {
-    const char *bad = ir_verify(l, mem);
-    if (bad) {
-        buf_printf(out, "after lowering: %s\n", bad);
-        return V_BROKEN;
-    }
+    const char *why = NULL;
+    kplan *plan = plan_build(mem, ir_compact(l, mem), NULL, &why);
+    const char *wrong = plan ? plan_verify(plan, mem) : why;
+    if (wrong)
+        buf_printf(out, "%s%s: %s\n", which, plan ? "plan" : "no plan", wrong);
+    return !wrong;
+}
+
+static bool run_passes(arena *mem, const trial *t, ir_layer *l, subject *s, buf *out)
+{
     pass_stats stats = {0};
     pass_options po = {.inference = true, .verify = true};
-    ir_layer *after = passes_run(l, mem, &po, &stats);
-    if (stats.broken) {
+    s->before = l;
+    s->after = passes_run(l, mem, &po, &stats);
+    if (stats.broken)
         buf_printf(out, "after the passes: %s\n", stats.broken);
-        return V_BROKEN;
+    return !stats.broken && (!(t->what & TRIAL_PLAN) || plan_holds(mem, s->after, "", out));
+}
+
+/* As the driver does it: passes, derivatives, passes, the cut. */
+static bool run_training(arena *mem, const trial *t, ir_layer *l, subject *s, buf *out)
+{
+    pass_stats stats = {0};
+    pass_options po = {.verify = true};
+    reverse *r = reverse_make(mem, l);
+    bool *wanted = NEW_N(mem, bool, l->n_inputs + 1);
+    for (uint32_t i = 0; i < l->n_inputs; i++)
+        wanted[i] = r->gradient[i] >= 0;
+    s->reverse = r;
+    s->before = r->joint;
+    const char *bad = ir_verify(r->joint, mem);
+    ir_layer *forward = bad ? NULL : passes_run(l, mem, &po, &stats);
+    if (!bad)
+        bad = stats.broken;
+    train_layers *made = bad ? NULL : train_build(forward, mem, wanted, &po);
+    if (!bad)
+        bad = made->stats.broken;
+    if (!bad)
+        bad = ir_verify(made->train, mem);
+    if (!bad)
+        bad = ir_verify(made->backward, mem);
+    if (bad) {
+        buf_printf(out, "derivatives: %s\n", bad);
+        return false;
     }
+    s->after = made->joint;
+    return !(t->what & TRIAL_PLAN) || (plan_holds(mem, made->train, "training ", out) && plan_holds(mem, made->backward, "backward ", out));
+}
+
+enum { MOST_ELEMENTS = 12000000 };      /* the interpreter keeps all values */
+
+static verdict try_graph(arena *mem, const trial *t, subject *sub, backend *code, int i, coverage *c, buf *out)
+{
+    const hard_graph *g = graph_make(mem, (graph_kind)t->graphs[i], t->seed);
+    situation s = {.graph = g, .sizes = &t->sizes, .seed = t->seed + (uint64_t)i, .fill = t->fill, .training = sub->reverse != NULL};
+    s.apart = sub->reverse ? (int64_t)(s.seed % 4) : 0;
+    if (!wants(sub->before, g) || (sub->reverse && reverse_elements(sub->before, &s) > MOST_ELEMENTS))
+        return V_SAME;
+    oracle o;
+    verdict v = V_BROKEN;
+    if (!oracle_run(mem, &o, sub->before, &s)) {
+        buf_printf(out, "graph %s: %s\n", graph_kind_name[g->kind], o.result.why);
+    } else {
+        v = compare_passes(mem, t, sub, &o, out);
+        slopes n = {0};
+        if (v == V_SAME && sub->reverse && i == 0 && t->fill == FILL_PLAIN && g->kind != HG_HUB &&
+            !reverse_slopes(mem, sub->reverse, &o, c ? &c->slopes : &n, out))
+            v = V_SLOPE;
+        if (v == V_SAME && code)
+            v = backend_compare(code, mem, &o, out);
+        if (v != V_SAME && (oracle_is_unsure(mem, &o) || nothing_times_nan(sub->after, &s)))
+            v = V_LEFT_OUT;
+    }
+    oracle_free(&o);
+    return v;
+}
+
+static verdict try_layer(arena *mem, const trial *t, ir_layer *l, coverage *c, buf *out)
+{
+    subject s = {0};
+    const char *bad = ir_verify(l, mem);
+    if (bad)
+        buf_printf(out, "after lowering: %s\n", bad);
+    if (bad || !(t->what & TRIAL_GRAD ? run_training(mem, t, l, &s, out) : run_passes(mem, t, l, &s, out)))
+        return V_BROKEN;
     if (c) {
-        note_ops(mem, l, c);
-        note_ops(mem, after, c);
+        note_ops(mem, s.before, c);
+        note_ops(mem, s.after, c);
     }
     backend *code = NULL;
+    if (t->what & TRIAL_CODE && !(code = backend_new(t, out)))
+        return V_BACKEND;
     verdict v = V_SAME;
-    if (t->what & TRIAL_PLAN) {
-        ir_layer *copy = ir_compact(after, mem);
-        const char *why = NULL;
-        kplan *plan = plan_build(mem, copy, NULL, &why);
-        const char *wrong = plan ? plan_verify(plan, mem) : why;
-        if (wrong) {
-            buf_printf(out, "%s: %s\n", plan ? "plan" : "no plan", wrong);
-            return V_BROKEN;
-        }
-    }
-    if (t->what & TRIAL_CODE) {
-        code = backend_new(t, out);
-        if (!code)
-            return V_BACKEND;
-    }
-    for (int i = 0; v == V_SAME && i < t->n_graphs; i++) {
-        const hard_graph *g = graph_make(mem, (graph_kind)t->graphs[i], t->seed);
-        situation s = {.graph = g, .sizes = &t->sizes, .seed = t->seed + (uint64_t)i, .fill = t->fill};
-        if (!wants(l, g))
-            continue;
-        oracle o;
-        if (!oracle_run(mem, &o, l, &s)) {
-            buf_printf(out, "graph %s: %s\n", graph_kind_name[g->kind], o.result.why);
-            v = V_BROKEN;
-        } else {
-            v = compare_passes(mem, &o, after, out);
-            if (v == V_SAME && code)
-                v = backend_compare(code, mem, &o, out);
-            if (v != V_SAME && (oracle_is_unsure(mem, &o) || nothing_times_nan(after, &s)))
-                v = V_LEFT_OUT;
-        }
-        oracle_free(&o);
-    }
+    for (int i = 0; v == V_SAME && i < t->n_graphs; i++)
+        v = try_graph(mem, t, &s, code, i, c, out);
     backend_free(code);
     return v;
 }

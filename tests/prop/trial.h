@@ -2,7 +2,7 @@
 #ifndef MPC_TESTS_PROP_TRIAL_H
 #define MPC_TESTS_PROP_TRIAL_H
 
-#include "tests/prop/oracle.h"
+#include "tests/prop/reverse.h"
 
 typedef enum verdict {
     V_SAME,
@@ -10,13 +10,15 @@ typedef enum verdict {
     V_REFUSED,              /* the text has errors: the generator's mistake, or the front end's */
     V_BROKEN,               /* the verifier of the IR or of the plan objects */
     V_DIFFERS,              /* results of the passes differ */
+    V_SLOPE,                /* a gradient is not what differences say */
     V_BACKEND,              /* results of the compiled layer differ, or it cannot be compiled or run */
     V_CRASH,                /* set by who watches the process */
     V_N
 } verdict;
 extern const char *const verdict_name[V_N];
 
-enum { TRIAL_PLAN = 1, TRIAL_CODE = 2, TRIAL_ALL_VARIANTS = 4 };
+/* GRAD: the training pass and its gradients instead of the inference pass; the random programs have grads in them. */
+enum { TRIAL_PLAN = 1, TRIAL_CODE = 2, TRIAL_ALL_VARIANTS = 4, TRIAL_GRAD = 8 };
 
 typedef struct trial {
     const char *text;
@@ -29,7 +31,7 @@ typedef struct trial {
 
 /* What a program has, for the table of coverage: 1 by row. */
 enum { FEATURES = 160 };
-typedef struct coverage { uint8_t op[OP_N]; uint8_t feature[FEATURES]; } coverage;
+typedef struct coverage { uint8_t op[OP_N]; uint8_t feature[FEATURES]; slopes slopes; } coverage;
 extern const char *const feature_name[];        /* ends with NULL */
 
 /* Which graphs, and how to fill inputs, for a seed. */
