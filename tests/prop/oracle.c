@@ -134,7 +134,9 @@ double *oracle_input(arena *mem, const ir_layer *l, uint32_t input, const situat
 
 enum { MAX_SYMBOLS = 64, MAX_STATICS = 64 };
 
-static bool interpret(const ir_layer *l, const situation *s, const interp_data *inputs, bool round, bool poison, interp_result *r)
+typedef enum rounding { HALVES, ROUNDED, EXACT } rounding;      /* what is rounded to its type: half types alone, all, nothing */
+
+static bool interpret(const ir_layer *l, const situation *s, const interp_data *inputs, rounding how, bool poison, interp_result *r)
 {
     int64_t dims[MAX_SYMBOLS] = {0};
     double reals[MAX_STATICS] = {0};
@@ -151,13 +153,13 @@ static bool interpret(const ir_layer *l, const situation *s, const interp_data *
     interp_graph ig = {.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = g->src, .dst = g->dst, .square = g->square,
                        .n_graphs = g->n_graphs, .graph_ptr = g->graph_ptr, .degrees = g->degrees};
     interp_call call = {.graph = &ig, .dims = dims, .n_dims = n < MAX_SYMBOLS ? n : MAX_SYMBOLS, .reals = reals, .inputs = inputs, .seed = ORACLE_SEED, .training = s->training,
-                        .apart = s->apart, .round = round, .poison = poison};
+                        .apart = s->apart, .round = how == ROUNDED, .exact = how == EXACT, .poison = poison};
     return interp_run(l, &call, r);
 }
 
 bool oracle_interpret(const ir_layer *l, const situation *s, const interp_data *inputs, interp_result *result)
 {
-    return interpret(l, s, inputs, false, false, result);
+    return interpret(l, s, inputs, EXACT, false, result);
 }
 
 static bool decides(unsigned op)
@@ -180,7 +182,7 @@ static void inspect(arena *mem, oracle *o)
         }
     }
     if (o->infinite)
-        interpret(l, o->at, o->inputs, false, true, &o->poisoned);
+        interpret(l, o->at, o->inputs, HALVES, true, &o->poisoned);
     for (uint32_t i = 0; o->infinite && i < live.n; i++) {
         const ir_node *v = ir_at(l, live.order[i]);
         for (uint32_t j = 0; decides(v->op) && j < v->nargs; j++) {
@@ -198,7 +200,7 @@ bool oracle_run(arena *mem, oracle *o, const ir_layer *l, const situation *s)
     o->inputs = NEW_N(mem, interp_data, l->n_inputs + 1);
     for (uint32_t i = 0; i < l->n_inputs; i++)
         o->inputs[i].at = oracle_input(mem, l, i, s, &o->inputs[i].n);
-    if (!interpret(l, s, o->inputs, false, false, &o->result))
+    if (!interpret(l, s, o->inputs, HALVES, false, &o->result))
         return false;
     inspect(mem, o);
     return true;
@@ -245,7 +247,7 @@ double *oracle_f32_error(arena *mem, const oracle *o, int runs)
         arena_mark mark = arena_get_mark(mem);
         const interp_data *in = round ? perturbed(mem, o, round, 1e-6) : o->inputs;
         interp_result exact = {0}, rough = {0};
-        bool ran = interpret(o->layer, o->at, in, true, false, &rough) && (!round || interpret(o->layer, o->at, in, false, false, &exact));
+        bool ran = interpret(o->layer, o->at, in, ROUNDED, false, &rough) && (!round || interpret(o->layer, o->at, in, HALVES, false, &exact));
         for (uint32_t i = 0; ran && i < o->layer->n_outputs; i++) {
             const interp_array *a = &rough.outputs[i], *b = round ? &exact.outputs[i] : &o->result.outputs[i];
             double least = 0x1p-23 * oracle_scale(b);
@@ -279,7 +281,7 @@ bool oracle_is_unsure(arena *mem, const oracle *o)
     for (uint64_t k = 0; k < 8 && !unsure; k++) {
         arena_mark mark = arena_get_mark(mem);
         interp_result r = {0};
-        if (interpret(o->layer, o->at, perturbed(mem, o, 77 + k, 1e-6), false, false, &r))
+        if (interpret(o->layer, o->at, perturbed(mem, o, 77 + k, 1e-6), HALVES, false, &r))
             for (uint32_t i = 0; i < o->layer->n_outputs; i++) {
                 const interp_array *a = &o->result.outputs[i], *b = &r.outputs[i];
                 double limit = 0.01 * oracle_scale(a);

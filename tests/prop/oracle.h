@@ -57,7 +57,7 @@ typedef struct oracle {
 bool oracle_run(arena *mem, oracle *o, const ir_layer *l, const situation *s);
 void oracle_free(oracle *o);
 
-/* The interpreter alone, in double precision. False, with result.why: it cannot. */
+/* The interpreter alone, in double precision, half types too. False, with result.why: it cannot. */
 bool oracle_interpret(const ir_layer *l, const situation *s, const interp_data *inputs, interp_result *result);
 
 /* By output the greatest |rounded - exact| of runs in which every result is rounded to f32, at the inputs and at others

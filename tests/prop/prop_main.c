@@ -203,7 +203,7 @@ static bool table(const options *o, const board *sum)
     }
     printf("\n");
     if (grad)
-        printf("gradients against differences: %llu directions; %llu more at kinks, %llu where differences see something else (half types, stop_gradient in a loop)\n",
+        printf("gradients against differences: %llu directions; %llu more at kinks, %llu past a stop_gradient in a loop\n",
                (unsigned long long)sum->slopes.told, (unsigned long long)sum->slopes.kinks, (unsigned long long)sum->slopes.hidden);
     if (!enough)
         printf("some occurred fewer than %d times\n", o->require);

@@ -59,8 +59,6 @@ static ir_val hold(void *ud, ir_copier *c, ir_val old, const ir_val *args)
     return ir_input_add(c->to, "held", ir_at(c->to, args[0])->dom, (ir_type)n->type, &shape, (dim){0}, false, false);
 }
 
-static bool is_half(unsigned type) { return type == T_F16 || type == T_BF16; }
-
 reverse *reverse_make(arena *mem, const ir_layer *l)
 {
     reverse *r = NEW(mem, reverse);
@@ -69,8 +67,6 @@ reverse *reverse_make(arena *mem, const ir_layer *l)
     r->gradient = NEW_N(mem, int32_t, l->n_inputs + 1);
     r->stops = NEW_N(mem, ir_val, r->joint->n_nodes + 1);
     r->held = ir_rebuild(r->joint, mem, hold, r);
-    for (uint32_t i = 1; i < l->n_nodes; i++)
-        r->half = r->half || (is_half(l->nodes[i].type) && l->nodes[i].op != OP_INPUT);
     differentiate(mem, r);
     return r;
 }
@@ -185,9 +181,9 @@ bool reverse_slopes(arena *mem, const reverse *r, const oracle *o, slopes *n, bu
     uint64_t state = o->at->seed * 1000 + 17;
     bool fine = true;
     for (uint32_t i = 0; i < r->n_inputs && fine; i++) {
-        if (r->gradient[i] < 0 || !o->inputs[i].n || is_half(ir_at(o->layer, o->layer->inputs[i].value)->type))
+        if (r->gradient[i] < 0 || !o->inputs[i].n)
             continue;
-        if (r->moving || r->half) {
+        if (r->moving) {
             n->hidden++;
             continue;
         }

@@ -15,7 +15,6 @@ typedef struct reverse {
     ir_layer *held;                     /* the layer alone, its stop_gradients inputs that hold what they were */
     ir_val *stops; uint32_t n_stops;    /* by those inputs, which follow the layer's own: the values in `joint` */
     bool moving;                        /* a stop_gradient within a loop: differences would go through it */
-    bool half;                          /* values in half types, in which steps are lost */
 } reverse;
 
 /* Of a lowered layer with a trap set, which stays as it is. */
