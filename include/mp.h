@@ -99,6 +99,8 @@ typedef struct mp_context_options {
     void *parallel_for_ud;
     mp_log_fn log;                      /* NULL: nothing is said */
     void *log_ud;
+    mp_alloc_fn device_alloc;           /* memory of the GPU; NULL: the driver's pool. ptr and result are of the device */
+    void *device_alloc_ud;
 } mp_context_options;
 
 /* `options` NULL means all zero; it is copied, what it points to is borrowed until the context is gone. */
@@ -111,6 +113,26 @@ MP_API int mp_context_threads(const mp_context *ctx);
  * Either pointer may be NULL. */
 MP_API void mp_context_memory(const mp_context *ctx, uint64_t *now, uint64_t *peak);
 MP_API void mp_context_reset_peak(mp_context *ctx);
+
+/* ---- GPUs -------------------------------------------------------------------------------------------------------- */
+
+/* A context for {kDLCUDA, i} runs layers on that GPU. The driver is looked for when something first needs it:
+ * MP_UNSUPPORTED, with a message that says what is missing, where there is none. It works in the device's primary
+ * context, as the CUDA runtime and PyTorch do, and puts everything on one stream.
+ *
+ * Tensors may lie in the GPU's memory or the host's. Those of the host are copied at each call (once with MP_CONST), and
+ * a call that writes to one waits for it; where all are the device's, a call on a prepared layer neither allocates nor
+ * waits, and may be captured in a CUDA graph. Index and bool arrays are checked when they are bound, wherever they lie. */
+
+/* The stream (CUstream, cudaStream_t) of all later calls; NULL, to begin with, is the default stream. What was put on the
+ * one before comes first, unless one of the two is being captured. */
+MP_API mp_status mp_set_stream(mp_context *ctx, void *stream);
+/* Waits for the stream. On the CPU there is nothing to wait for. */
+MP_API mp_status mp_synchronize(mp_context *ctx);
+/* Bytes of the GPU's memory, as mp_context_memory tells those of the host; mp_context_reset_peak is for both. */
+MP_API void mp_device_memory(const mp_context *ctx, uint64_t *now, uint64_t *peak);
+/* A copy of a tensor on the host ({kDLCPU, 0}) or the context's GPU, compact, freed by its deleter. */
+MP_API mp_status mp_tensor_to(mp_context *ctx, const DLTensor *t, DLDevice device, DLManagedTensor **out);
 
 /* ---- Graphs ------------------------------------------------------------------------------------------------------ */
 

@@ -29,14 +29,19 @@ typedef struct mpc_options {
     const char *layer;              /* only this one; NULL: all */
     const char *const *defines;     /* "dim=value": static arguments made constants */
     int n_defines;
-    const char *const *arch;        /* CPUs by name ("native", "x86-64-v3" ...); several: variants in one library. None: native */
+    const char *const *arch;        /* CPUs by name ("native", "x86-64-v3" ...), and GPUs ("sm_80"); several: variants in one
+                                       library. None: native; sm_80 and sm_90 */
     int n_arch;
     int warnings;                   /* MPC_WARN_ALL | MPC_WARN_ERROR */
     int verify;                     /* check the IR after every pass */
     int no_cache;                   /* compile anew, and keep nothing on disk */
     int debug;                      /* lines of the source in the code, for debuggers and profilers */
     const char *grad;               /* gradients of: "all" (NULL, too), "params", "none", or names with commas between */
+    int targets;                    /* of libraries: MPC_TARGET_CPU | MPC_TARGET_CUDA; 0: CPU */
 } mpc_options;
+
+/* In memory the context decides: in one for a GPU, layers are compiled for it by NVRTC, which is looked for then. */
+enum { MPC_TARGET_CPU = 1, MPC_TARGET_CUDA = 2 };
 
 enum { MPC_O0 = 1, MPC_O1 = 2, MPC_O2 = 3, MPC_O3 = 4 };
 enum { MPC_WARN_ALL = 1, MPC_WARN_ERROR = 2 };

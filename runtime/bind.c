@@ -87,7 +87,7 @@ static mp_status check_tensor(mp_layer *layer, const desc_value *v, bound_as as,
     mp_status st = check_flags(layer, v, as, flags);
     if (st)
         return st;
-    st = tensor_check_host(layer->ctx, v->name, t);
+    st = tensor_check_place(layer->ctx, v->name, t);
     if (st)
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
     tensor_type type;
@@ -134,7 +134,11 @@ static mp_status copy_index(mp_layer *layer, const desc_value *v, const dim_valu
     if (!mem_size(n, sizeof(int32_t), &bytes) || !binding_copy_room(layer->ctx, b, bytes))
         return error_memory(layer->ctx, (size_t)n * sizeof(int32_t), v->name);
     int32_t *copy = b->copy;
-    mp_status st = convert_index(layer->ctx, v->name, &b->t, range, v->none, copy);
+    host_view view;
+    mp_status st = tensor_to_host(layer->ctx, &b->t, &view);
+    if (!st)
+        st = convert_index(layer->ctx, v->name, &view.t, range, v->none, copy);
+    host_view_free(layer->ctx, &view);
     if (st) {
         binding_drop(layer->ctx, b);
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
@@ -150,8 +154,14 @@ static mp_status copy_bool(mp_layer *layer, const desc_value *v, binding *b)
     int64_t n = tensor_count(&b->t);
     if (!binding_copy_room(layer->ctx, b, (size_t)n))
         return error_memory(layer->ctx, (size_t)n, v->name);
-    convert_in(layer->ctx, &b->t, TENSOR_BOOL, b->copy);
-    return MP_OK;
+    host_view view;
+    mp_status st = tensor_to_host(layer->ctx, &b->t, &view);
+    if (!st)
+        convert_in(layer->ctx, &view.t, TENSOR_BOOL, b->copy);
+    else
+        binding_drop(layer->ctx, b);
+    host_view_free(layer->ctx, &view);
+    return st;
 }
 
 /* ---- mp_bind ---------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/device.h"
+
 int mp_version(void)
 {
     return MP_VERSION_NUMBER;
@@ -78,7 +80,7 @@ mp_status mp_context_create(const mp_context_options *options, mp_context **out)
     ctx->errors = error_list_create();
     ctx->pool = o.parallel_for ? pool_create_foreign(o.threads, o.parallel_for, o.parallel_for_ud)
                                : pool_create(o.threads);
-    if (!ctx->errors || !ctx->pool) {
+    if (!ctx->errors || !ctx->pool || pthread_mutex_init(&ctx->lock, NULL)) {
         pool_destroy(ctx->pool);
         error_list_destroy(ctx->errors);
         free(ctx);
@@ -98,6 +100,8 @@ void context_release(mp_context *ctx)
 {
     if (!ctx || atomic_fetch_sub_explicit(&ctx->holders, 1, memory_order_acq_rel) != 1)
         return;
+    device_close(ctx);
+    pthread_mutex_destroy(&ctx->lock);
     pool_destroy(ctx->pool);
     error_list_destroy(ctx->errors);
     free(ctx);
@@ -125,6 +129,8 @@ void mp_context_reset_peak(mp_context *ctx)
 {
     if (ctx)
         atomic_store(&ctx->bytes_peak, atomic_load(&ctx->bytes_now));
+    if (ctx)
+        atomic_store(&ctx->device_peak, atomic_load(&ctx->device_now));
 }
 
 void context_log(mp_context *ctx, const char *fmt, ...)

@@ -5,10 +5,13 @@
 #ifndef RUNTIME_CONTEXT_H
 #define RUNTIME_CONTEXT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include "mp.h"
 #include "runtime/error.h"
 #include "runtime/thread.h"
+
+typedef struct device device;        /* device.h */
 
 struct mp_context {
     mp_context_options options;     /* copied; fields of a newer header that the caller lacks are zero */
@@ -16,6 +19,10 @@ struct mp_context {
     error_list *errors;
     _Atomic uint64_t bytes_now, bytes_peak;
     _Atomic int64_t holders;
+    pthread_mutex_t lock;           /* guards the opening of the device */
+    device *device;                 /* NULL: for the CPU, or nothing has needed it yet */
+    void *stream;                   /* of the device */
+    _Atomic uint64_t device_now, device_peak;
 };
 
 void context_retain(mp_context *ctx);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 static double scalar(const prepared *p, uint32_t buffer)
 {
@@ -12,7 +12,7 @@ static double scalar(const prepared *p, uint32_t buffer)
 }
 
 /* Is another step of the loop due? A NaN has moved. */
-static bool go_on(prepared *p, uint32_t loop)
+bool loop_goes_on(prepared *p, uint32_t loop)
 {
     const desc_loop *l = &p->program->loops[loop];
     loop_state *s = &p->loops[loop];
@@ -71,7 +71,7 @@ static void place_states(prepared *p, uint32_t loop, bool in_step)
 }
 
 /* Returns whether there is a first step. */
-static bool begin_loop(prepared *p, uint32_t loop)
+bool loop_begin(prepared *p, uint32_t loop)
 {
     const desc_loop *l = &p->program->loops[loop];
     if (l->again)
@@ -110,7 +110,7 @@ static void place_slot(prepared *p, const desc_step *s)
     p->now[s->a] = (char *)p->now[sequence] + (size_t)entry * p->bytes[s->a];
 }
 
-static void run_steps(mp_context *ctx, prepared *p)
+static void run_steps(mp_layer *layer, prepared *p)
 {
     const desc_program *d = p->program;
     for (uint32_t i = 0; i < d->n_steps; i++) {
@@ -119,19 +119,19 @@ static void run_steps(mp_context *ctx, prepared *p)
             continue;
         switch ((mp_step_kind)s->kind) {
         case STEP_LAUNCH:
-            launch_run(ctx, &p->launches[s->a], &p->args, &p->memory);
+            launch_run(layer->ctx, &p->launches[s->a], &p->args, &p->memory);
             break;
         case STEP_PAIRS:
-            pairs_run(ctx, p, s->a);
+            pairs_run(layer, p, s->a);
             break;
         case STEP_LOOP:
-            if (begin_loop(p, s->a))
+            if (loop_begin(p, s->a))
                 break;
             end_loop(p, s->a);
             i = p->loop_end[s->a];
             break;
         case STEP_END:
-            if (go_on(p, s->a))
+            if (loop_goes_on(p, s->a))
                 i = p->loop_start[s->a];
             else
                 end_loop(p, s->a);
@@ -152,13 +152,16 @@ static void run_steps(mp_context *ctx, prepared *p)
     }
 }
 
-void program_run(mp_layer *layer, prepared *p)
+mp_status program_run(mp_layer *layer, prepared *p)
 {
-    tensors_feed(layer, p, false);
     if (p->program->n_buffers)
         memcpy(p->now, p->base, p->program->n_buffers * sizeof *p->base);
-    run_steps(layer->ctx, p);
+    if (p->device)
+        return device_program_run(layer, p);
+    tensors_feed(layer, p, false);
+    run_steps(layer, p);
     tensors_drain(layer, p);
+    return MP_OK;
 }
 
 static mp_status check_call(mp_layer *layer, const mp_graph *g, const char *call)
@@ -215,9 +218,10 @@ mp_status mp_forward(mp_layer *layer, mp_graph *g)
         st = layer_place(layer, DESC_FORWARD);
     if (st)
         return st;
-    program_run(layer, layer->prepared[DESC_FORWARD]);
-    layer_ran(layer, DESC_FORWARD);
-    return MP_OK;
+    st = program_run(layer, layer->prepared[DESC_FORWARD]);
+    if (!st)
+        layer_ran(layer, DESC_FORWARD);
+    return st;
 }
 
 mp_status mp_output(mp_layer *layer, const char *name, DLTensor *out)
@@ -245,7 +249,7 @@ mp_status mp_output(mp_layer *layer, const char *name, DLTensor *out)
     if (b->bound)
         *out = b->t;
     else
-        *out = (DLTensor){ .data = own->data, .device = { kDLCPU, 0 }, .ndim = (int)v->rank + (desc_value_has_rows(v) ? 1 : 0),
+        *out = (DLTensor){ .data = own->data, .device = layer->ctx->options.device, .ndim = (int)v->rank + (desc_value_has_rows(v) ? 1 : 0),
                            .dtype = tensor_dtype(type_of[v->type]), .shape = own->shape };
     return MP_OK;
 }

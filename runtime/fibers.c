@@ -1,7 +1,7 @@
 /*
  * Fibers of launches: the offsets of the members of each row, from the graph or from a pair structure.
  */
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 int64_t prepared_rows(const prepared *p, mp_rows rows)
 {
@@ -101,29 +101,36 @@ bool fiber_depends(const desc_kernel *k, uint32_t pairs)
     return k->rows.kind == ROWS_PAIRS && k->rows.which == pairs;
 }
 
-void fiber_recut(prepared *p, uint32_t kernel)
+/* Cuts the rows for the CPU, or lists them for the GPU; of those of pairs there may later be more. */
+static mp_status cut(mp_layer *layer, prepared *p, uint32_t kernel, fiber_rows f, int64_t most_members)
+{
+    if (p->device)
+        return device_launch_make(layer, p, kernel, &f, most_members);
+    launch_cut(&p->launches[kernel], f.n_rows, f.ptr);
+    return MP_OK;
+}
+
+mp_status fiber_recut(mp_layer *layer, prepared *p, uint32_t kernel)
 {
     launch *l = &p->launches[kernel];
-    const desc_kernel *k = l->kernel;
+    const desc_kernel *k = &p->program->kernels[kernel];
     if (k->fiber.kind == FIBER_NONE) {
-        launch_cut(l, k->rows.kind == ROWS_PAIRS ? p->pairs[k->rows.which].index.n_pairs : prepared_rows(p, k->rows), NULL);
-        return;
+        int64_t n = k->rows.kind == ROWS_PAIRS ? p->pairs[k->rows.which].index.n_pairs : prepared_rows(p, k->rows);
+        return cut(layer, p, kernel, (fiber_rows){ n, 0, NULL }, 0);
     }
-    fiber_rows f = fiber_of_pairs(p, l, k->fiber);
-    launch_cut(l, f.n_rows, f.ptr);
+    return cut(layer, p, kernel, fiber_of_pairs(p, l, k->fiber), most_of_pairs(p, k->fiber).n_members);
 }
 
 mp_status fiber_prepare(mp_layer *layer, prepared *p, uint32_t kernel)
 {
     const desc_kernel *k = &p->program->kernels[kernel];
     launch *l = &p->launches[kernel];
-    mp_status st = launch_init(layer->ctx, l, k, &p->entries[k->entry], p->dim);
+    mp_status st = p->device ? MP_OK : launch_init(layer->ctx, l, k, &p->entries[k->entry], p->dim);
     if (st)
         return st;
-    if (k->fiber.kind == FIBER_NONE) {
-        fiber_recut(p, kernel);
-        return MP_OK;
-    }
+    l->kernel = k;
+    if (k->fiber.kind == FIBER_NONE)
+        return fiber_recut(layer, p, kernel);
     fiber_rows f;
     bool pairs = is_of_pairs(k->fiber);
     if (pairs)
@@ -133,13 +140,9 @@ mp_status fiber_prepare(mp_layer *layer, prepared *p, uint32_t kernel)
     if (!st && f.n_rows != prepared_rows(p, k->rows))
         st = layer_error(layer, MP_INVALID, "the module is damaged: kernel %s has %lld rows, its members %lld", k->name,
                          (long long)prepared_rows(p, k->rows), (long long)f.n_rows);
-    if (!st)
+    if (!st && !p->device)
         st = launch_reserve(layer->ctx, l, f.n_rows, f.n_members);
     if (st)
         return st;
-    if (pairs)
-        fiber_recut(p, kernel);
-    else
-        launch_cut(l, f.n_rows, f.ptr);
-    return MP_OK;
+    return pairs ? fiber_recut(layer, p, kernel) : cut(layer, p, kernel, f, -1);
 }

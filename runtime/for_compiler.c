@@ -2,6 +2,17 @@
 #include "runtime/for_compiler.h"
 
 #include "runtime/cpu_features.h"
+#include "runtime/device.h"
+
+static mp_status device_arch(mp_context *ctx, int *arch)
+{
+    device *d;
+    *arch = 0;
+    mp_status st = context_on_device(ctx) ? device_open(ctx, &d) : MP_OK;
+    if (!st && context_on_device(ctx))
+        *arch = d->major * 10 + d->minor;
+    return st;
+}
 
 const mp_for_compiler *mp_for_compiler_v1(void)
 {
@@ -13,6 +24,7 @@ const mp_for_compiler *mp_for_compiler_v1(void)
         .warnings = error_warnings,
         .log = context_log,
         .cpu_features = cpu_features_text,
+        .device_arch = device_arch,
     };
     return &table;
 }

@@ -7,7 +7,7 @@
 
 #include "runtime/module.h"
 
-enum { MP_FOR_COMPILER_VERSION = 1 };
+enum { MP_FOR_COMPILER_VERSION = 2 };
 
 typedef struct mp_for_compiler {
     uint32_t version;
@@ -18,6 +18,8 @@ typedef struct mp_for_compiler {
     const char *(*warnings)(const mp_context *ctx);
     void (*log)(mp_context *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
     void (*cpu_features)(char *text, unsigned size);
+    /* The architecture of the context's GPU: 90 is sm_90; 0 in a context for the CPU. */
+    mp_status (*device_arch)(mp_context *ctx, int *arch);
 } mp_for_compiler;
 
 MP_API const mp_for_compiler *mp_for_compiler_v1(void);

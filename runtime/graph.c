@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "runtime/context.h"
+#include "runtime/device_fiber.h"
 
 enum { MAX_NODES = 0x7fffffff };
 
@@ -70,6 +71,7 @@ void graph_release(mp_graph *g)
     if (!g || atomic_fetch_sub_explicit(&g->holders, 1, memory_order_acq_rel) != 1)
         return;
     mp_context *ctx = g->ctx;
+    device_graph_free(g);
     graph_disown(g, 0);
     pthread_mutex_destroy(&g->lock);
     mem_free(ctx, g, sizeof *g);

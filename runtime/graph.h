@@ -53,6 +53,8 @@ typedef struct graph_batch {
 
 enum { GRAPH_OWNED = 40, GRAPH_ARRAYS = 20 };
 
+struct device_graph;                /* device_fiber.c */
+
 struct mp_graph {
     mp_context *ctx;
     _Atomic int64_t holders;
@@ -71,6 +73,7 @@ struct mp_graph {
     graph_degrees in_deg, out_deg;
     graph_batch batch;
     _Atomic(const void *) arrays[GRAPH_ARRAYS];     /* graph_arrays.h: made at need, NULL before */
+    struct device_graph *device;        /* the same on a GPU, as far as it was asked for */
     void *owned[GRAPH_OWNED];           /* memory behind the above, freed with the graph */
     size_t owned_bytes[GRAPH_OWNED];
     int n_owned;

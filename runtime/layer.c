@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "runtime/device.h"
 #include "runtime/prepare.h"
 
 mp_status layer_error_set(mp_layer *layer, mp_status status, const char *fmt, ...)
@@ -279,7 +280,7 @@ void mp_layer_destroy(mp_layer *layer)
     for (uint32_t i = 0; layer->inputs && i < l->n_inputs; i++)
         binding_drop(ctx, &layer->inputs[i]);
     for (uint32_t i = 0; layer->own && i < l->n_outputs; i++)
-        mem_free(ctx, layer->own[i].data, layer->own[i].bytes);
+        data_free(ctx, layer->own[i].data, layer->own[i].bytes);
     dim_values_free(ctx, &layer->given);
     dim_values_free(ctx, &layer->values);
     dim_values_free(ctx, &layer->spare);
@@ -291,7 +292,7 @@ void mp_layer_destroy(mp_layer *layer)
     mem_array_free(ctx, layer->outputs, l->n_outputs, sizeof *layer->outputs);
     mem_array_free(ctx, layer->gradients, l->n_inputs, sizeof *layer->gradients);
     mem_array_free(ctx, layer->cotangents, l->n_outputs, sizeof *layer->cotangents);
-    mem_free(ctx, layer->own_workspace, layer->own_bytes);
+    data_free(ctx, layer->own_workspace, layer->own_bytes);
     mem_array_free(ctx, layer->own, l->n_outputs, sizeof *layer->own);
     mp_module *mod = layer->mod;
     context_retain(ctx);

@@ -3,7 +3,7 @@
  * each at the lowest place where nothing it lives with is in the way. Behind them stand the states of pieces (of the
  * launch that needs most) and the scratch of each thread.
  */
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,17 +155,17 @@ static bool place_all(const mp_layer *layer, prepared *p, life *lives, life **ne
 
 static bool place_launches(mp_context *ctx, prepared *p, size_t end)
 {
-    size_t states = 0, scratch = 0, all, threads = (size_t)pool_threads(ctx->pool);
+    size_t states = 0, scratch = 0, all, threads = p->device ? 1 : (size_t)pool_threads(ctx->pool);
     for (uint32_t i = 0; i < p->program->n_steps; i++) {
         const desc_step *s = &p->program->steps[i];
         if (s->kind != STEP_LAUNCH || s->at_prepare || p->left_out[i])
             continue;
         const launch *l = &p->launches[s->a];
-        size_t bytes;
-        if (!launch_states(l, &bytes))
+        size_t bytes, room = l->scratch_bytes;
+        if (p->device ? !device_launch_memory(&p->device->launches[s->a], &bytes, &room) : !launch_states(l, &bytes))
             return false;
-        states = bytes > states ? bytes : states;
-        scratch = l->scratch_bytes > scratch ? l->scratch_bytes : scratch;
+        states = round_up_64(bytes) > states ? round_up_64(bytes) : states;
+        scratch = room > scratch ? room : scratch;
     }
     p->states_at = end;
     p->scratch_stride = scratch;

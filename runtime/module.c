@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "runtime/cpu_features.h"
+#include "runtime/device_module.h"
 #include "runtime/module_file.h"
 
 enum { MAX_VARIANTS = 64 };
@@ -51,6 +52,10 @@ static mp_status choose_variant(mp_context *ctx, const mp_module_v1 *t, mp_modul
 {
     if (!t->n_variants && !t->n_kernels && m->source.specialise)
         return MP_OK;
+    if (context_on_device(ctx) && m->device)
+        return MP_OK;
+    if (!t->n_variants && m->device)
+        return error_set(ctx, MP_UNSUPPORTED, "the module was compiled for CUDA alone, and the context is for the CPU");
     if (t->n_variants < 1 || t->n_variants > MAX_VARIANTS || !t->kernels || !t->variant_features)
         return error_set(ctx, MP_INVALID, "the module is damaged: it has no variants");
     for (uint32_t v = t->n_variants; v-- > 0;) {
@@ -79,6 +84,8 @@ static mp_status fill(mp_context *ctx, const mp_module_v1 *t, mp_module *m)
     }
     mp_status st = read_description(ctx, t, m);
     if (!st)
+        st = device_module_read(ctx, m->source.device_code, m->source.device_bytes, t->n_kernels, &m->device);
+    if (!st)
         st = choose_variant(ctx, t, m);
     m->source_hash = t->source_hash;
     return st;
@@ -98,6 +105,7 @@ static mp_status module_new(mp_context *ctx, const mp_module_v1 *table, void *li
         m->source = *source;
     mp_status st = fill(ctx, table, m);
     if (st) {
+        device_module_free(ctx, m->device);
         description_free(m->description);
         pthread_mutex_destroy(&m->lock);
         mem_free(ctx, m, sizeof *m);
@@ -139,7 +147,8 @@ mp_status mp_module_load(mp_context *ctx, const char *path, mp_module **out)
         return error_set(ctx, MP_INVALID, "%s cannot be loaded: %s", path, why ? why : "no reason is given");
     }
     const mp_module_v1 *table = dlsym(library, MP_MODULE_SYMBOL);
-    st = table ? module_new(ctx, table, library, NULL, out)
+    module_source source = { .device_code = dlsym(library, MP_DEVICE_SYMBOL) };
+    st = table ? module_new(ctx, table, library, &source, out)
                : error_set(ctx, MP_INVALID, "not a compiled module: it lacks " MP_MODULE_SYMBOL);
     if (st) {
         dlclose(library);
@@ -170,6 +179,7 @@ void module_release(mp_module *m)
         next = s->next;
         drop_special(ctx, s);
     }
+    device_module_free(ctx, m->device);
     description_free(m->description);
     pthread_mutex_destroy(&m->lock);
     if (m->source.release)
@@ -254,7 +264,7 @@ static module_special *add_special(mp_module *m, uint32_t layer, const int64_t *
         s->mod = NULL;
         error_set(m->ctx, MP_SYSTEM, "%s: what was compiled for its dims is another layer", l->name);
     }
-    if (!s->mod && !m->kernels) {
+    if (!s->mod && !m->kernels && !m->device) {
         drop_special(m->ctx, s);
         return NULL;
     }

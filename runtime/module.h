@@ -25,6 +25,8 @@ typedef struct module_source {
     mp_module *(*specialise)(void *ud, const char *layer, const int64_t *dims, const double *reals, uint32_t n_statics,
                              bool training);
     void *ud;
+    const void *device_code;        /* code for GPUs (device_code.h), or NULL; must stay until `release` */
+    size_t device_bytes;
 } module_source;
 
 /* A module over a table in memory, which must stay until `release`. On failure nothing is released. */
@@ -39,6 +41,7 @@ struct mp_module {
     const desc_module *desc;
     const mp_kernel_entry *kernels;     /* of the chosen variant */
     uint64_t n_kernels, source_hash;
+    struct device_module *device;       /* code for GPUs, or NULL */
     module_source source;
     void *library;                      /* of dlopen, or NULL */
     pthread_mutex_t lock;               /* guards the specialised ones */

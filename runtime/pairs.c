@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "runtime/device_program.h"
+
 static bool made_by_prepare(const desc_program *d, uint32_t i)
 {
     for (uint32_t s = 0; s < d->n_steps; s++)
@@ -121,11 +123,11 @@ static void set_buffers(prepared *p, uint32_t i)
         if (b->kind < BUF_PAIR_ROW || b->index != i)
             continue;
         switch ((mp_buffer_kind)b->kind) {
-        case BUF_PAIR_ROW: p->base[k] = s->index.pair_row; break;
-        case BUF_PAIR_IDX: p->base[k] = s->index.pair_idx; break;
-        case BUF_PAIR_MEMBER: p->base[k] = s->index.order; break;
-        case BUF_PAIR_OF: p->base[k] = s->index.pair_of; break;
-        case BUF_PAIR_BY_INDEX: p->base[k] = s->by_order; break;
+        case BUF_PAIR_ROW: p->base[k] = p->device ? s->on_device[0] : s->index.pair_row; break;
+        case BUF_PAIR_IDX: p->base[k] = p->device ? s->on_device[1] : s->index.pair_idx; break;
+        case BUF_PAIR_MEMBER: p->base[k] = p->device ? s->on_device[2] : s->index.order; break;
+        case BUF_PAIR_OF: p->base[k] = p->device ? s->on_device[3] : s->index.pair_of; break;
+        case BUF_PAIR_BY_INDEX: p->base[k] = p->device ? s->on_device[4] : s->by_order; break;
         case BUF_INPUT: case BUF_OUTPUT: case BUF_WORK: case BUF_GRAPH:
         case BUF_EDGE_ROW: case BUF_EDGE_ROW_OUT: case BUF_SLOT: case BUF_SAVED: case BUF_COTANGENT: case BUF_GRADIENT: break;
         }
@@ -137,6 +139,8 @@ mp_status pairs_prepare(mp_layer *layer, prepared *p)
 {
     for (uint32_t i = 0; i < p->program->n_pairs; i++) {
         mp_status st = prepare_one(layer, p, i);
+        if (!st && p->device && p->pairs[i].builder)
+            st = device_pairs_upload(layer, p, i);
         if (st)
             return st;
         set_buffers(p, i);
@@ -144,13 +148,31 @@ mp_status pairs_prepare(mp_layer *layer, prepared *p)
     return MP_OK;
 }
 
+mp_status pairs_index_to_host(mp_layer *layer, prepared *p, uint32_t i, int32_t **index, size_t *bytes)
+{
+    const uint32_t buffer = p->pairs[i].desc->index_buffer;
+    *bytes = (size_t)p->rows[buffer] * sizeof **index;
+    *index = mem_alloc(layer->ctx, *bytes);
+    if (!*index)
+        return error_memory(layer->ctx, *bytes, "an index");
+    mp_status st = device_download(layer->ctx, *index, p->now[buffer], *bytes);
+    if (st)
+        mem_free(layer->ctx, *index, *bytes);
+    return st;
+}
+
 mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i)
 {
     pair_state *s = &p->pairs[i];
-    const int32_t *index = p->now[s->desc->index_buffer];
+    int32_t *here = NULL;
+    size_t bytes = 0;
     pair_index made;
-    mp_status st = pair_index_build(layer->ctx, s->base_ptr, s->index.n_rows, index, s->place, s->name, s->index.n_indices,
-                                    &made);
+    mp_status st = p->device ? pairs_index_to_host(layer, p, i, &here, &bytes) : MP_OK;
+    if (st)
+        return st;
+    const int32_t *index = here ? here : p->now[s->desc->index_buffer];
+    st = pair_index_build(layer->ctx, s->base_ptr, s->index.n_rows, index, s->place, s->name, s->index.n_indices, &made);
+    mem_free(layer->ctx, here, bytes);
     if (st)
         return error_prefix(layer->ctx, st, "%s", layer->desc->name);
     s->index = made;
@@ -158,26 +180,34 @@ mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i)
     find_members(s);
     if (s->by_index)
         st = pair_index_by_index(layer->ctx, &s->index, &s->by_ptr, &s->by_order);
+    if (!st && p->device)
+        st = device_pairs_upload(layer, p, i);
     set_buffers(p, i);
     return st;
 }
 
-void pairs_run(mp_context *ctx, prepared *p, uint32_t i)
+void pairs_build(mp_context *ctx, prepared *p, uint32_t i, const int32_t *index)
 {
     pair_state *s = &p->pairs[i];
-    pair_builder_run(ctx, s->builder, p->now[s->desc->index_buffer], s->place, s->name, &s->index);
+    pair_builder_run(ctx, s->builder, index, s->place, s->name, &s->index);
     find_members(s);
     if (s->by_index)
         pair_index_by_index_into(&s->index, s->by_ptr, s->by_order);
+}
+
+void pairs_run(mp_layer *layer, prepared *p, uint32_t i)
+{
+    pairs_build(layer->ctx, p, i, p->now[p->pairs[i].desc->index_buffer]);
     for (uint32_t k = 0; k < p->program->n_kernels; k++)
         if (p->launches[k].kernel && fiber_depends(&p->program->kernels[k], i))
-            fiber_recut(p, k);
+            fiber_recut(layer, p, k);
 }
 
 void pairs_free(mp_context *ctx, prepared *p)
 {
     for (uint32_t i = 0; p->pairs && i < p->program->n_pairs; i++) {
         pair_state *s = &p->pairs[i];
+        device_pairs_free(ctx, s);
         mem_array_free(ctx, s->by_ptr, s->index.n_indices + 1, sizeof *s->by_ptr);
         mem_array_free(ctx, s->member_ptr, s->index.n_indices + 1, sizeof *s->member_ptr);
         mem_array_free(ctx, s->by_order, s->index.room_pairs, sizeof *s->by_order);

@@ -3,7 +3,7 @@
  * tensors; the code (the layer's own or one specialised for these dims); memory of the buffers; the steps that depend on
  * graph and indices alone, which are run here; launches; the layout of the workspace.
  */
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 #include <math.h>
 #include <string.h>
@@ -244,11 +244,12 @@ void prepared_free(mp_context *ctx, prepared *p)
     const desc_program *d = p->program;
     tensors_free(ctx, p);
     pairs_free(ctx, p);
+    device_program_free(ctx, p);
     for (uint32_t i = 0; p->launches && i < d->n_kernels; i++)
         if (p->launches[i].kernel)
             launch_free(ctx, &p->launches[i]);
     for (uint32_t i = 0; p->kept && i < d->n_buffers; i++)
-        mem_free(ctx, p->kept[i], p->bytes[i]);
+        data_free(ctx, p->kept[i], p->bytes[i]);
     mem_array_free(ctx, p->dim, d->n_slots, sizeof *p->dim);
     mem_array_free(ctx, p->real, p->desc->n_statics, sizeof *p->real);
     mem_array_free(ctx, p->step, 2 * d->n_loops, sizeof *p->step);
@@ -356,7 +357,8 @@ static mp_status prepare_buffers(prepared *p)
         if (b->kind != BUF_GRAPH || p->unused[k])
             continue;
         const void *array;
-        mp_status st = graph_array(p->graph, (mp_graph_array)b->index, &array);
+        mp_status st = p->device ? device_graph_array(p->graph, (mp_graph_array)b->index, &array)
+                                 : graph_array(p->graph, (mp_graph_array)b->index, &array);
         if (st)
             return st;
         p->base[k] = (void *)(uintptr_t)array;
@@ -387,8 +389,8 @@ static mp_status launch_now(mp_layer *layer, prepared *p, uint32_t kernel)
 {
     mp_context *ctx = layer->ctx;
     mp_status st = fiber_prepare(layer, p, kernel);
-    if (st)
-        return st;
+    if (st || p->device)
+        return st ? st : device_launch_now(layer, p, kernel);
     const launch *l = &p->launches[kernel];
     size_t states, scratch;
     if (!launch_states(l, &states) || !mem_size(pool_threads(ctx->pool), l->scratch_bytes, &scratch))
@@ -413,9 +415,10 @@ static mp_status keep_buffers(mp_layer *layer, prepared *p, uint32_t step)
         mp_status st = work_bytes(layer, p, k);
         if (st)
             return st;
-        p->kept[k] = p->base[k] = mem_zalloc(layer->ctx, p->bytes[k]);
-        if (!p->kept[k])
-            return error_memory(layer->ctx, p->bytes[k], b->name);
+        p->kept[k] = p->base[k] = data_alloc(layer->ctx, p->bytes[k]);
+        st = p->kept[k] ? data_zero(layer->ctx, p->kept[k], p->bytes[k]) : error_memory(layer->ctx, p->bytes[k], b->name);
+        if (st)
+            return st;
     }
     return MP_OK;
 }
@@ -449,12 +452,14 @@ static mp_status prepare_call(mp_layer *layer, prepared *p)
             st = fiber_prepare(layer, p, d->steps[i].a);
     if (!st && p->kind == DESC_TRAIN)
         st = tape_layout(layer, p);
+    if (!st && p->device)
+        st = device_program_finish(layer, p);
     return st ? st : layout_workspace(layer, p);
 }
 
 /* ---- All of it -------------------------------------------------------------------------------------------------- */
 
-static mp_status prepare_values(mp_layer *layer, prepared *p)
+static mp_status prepare_values(mp_layer *layer, prepared *p, mp_module *mod)
 {
     const desc_layer *l = layer->desc;
     int64_t *in = zeros(layer, l->n_inputs, sizeof *in), *out = zeros(layer, l->n_outputs, sizeof *out);
@@ -466,6 +471,8 @@ static mp_status prepare_values(mp_layer *layer, prepared *p)
         st = count_elems(layer, &l->outputs[i], &out[i]);
     if (!st)
         st = fill_slots(layer, p);
+    if (!st && context_on_device(layer->ctx))
+        st = device_program_begin(layer, p, mod);
     if (!st)
         st = prepare_buffers(p);
     if (!st)
@@ -533,7 +540,7 @@ static mp_status prepare_all(mp_layer *layer, mp_graph *g, desc_program_kind kin
     if (kind == DESC_BACKWARD)
         st = wanted_find(layer, p);
     if (!st)
-        st = prepare_values(layer, p);
+        st = prepare_values(layer, p, mod);
     if (!st)
         st = pairs_prepare(layer, p);
     if (!st)
@@ -588,8 +595,8 @@ static mp_status own_workspace(mp_layer *layer, size_t bytes)
     if (layer->own_workspace && layer->own_bytes >= bytes)
         return MP_OK;
     size_t most = layer_workspace(layer);
-    mem_free(layer->ctx, layer->own_workspace, layer->own_bytes);
-    layer->own_workspace = mem_alloc(layer->ctx, most);
+    data_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+    layer->own_workspace = data_alloc(layer->ctx, most);
     layer->own_bytes = layer->own_workspace ? most : 0;
     return layer->own_workspace ? MP_OK : error_memory(layer->ctx, most, "the workspace");
 }
@@ -614,7 +621,7 @@ mp_status layer_place(mp_layer *layer, desc_program_kind kind)
         return layer_error(layer, MP_USAGE, "the workspace has %zu bytes, but %zu are needed", layer->workspace_bytes,
                            p->workspace_bytes);
     if (at) {
-        mem_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+        data_free(layer->ctx, layer->own_workspace, layer->own_bytes);
         layer->own_workspace = NULL;
     } else {
         mp_status st = own_workspace(layer, p->workspace_bytes);

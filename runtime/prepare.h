@@ -24,6 +24,8 @@ typedef struct pair_state {
     int64_t whole[2];
     graph_positions place;          /* of a member in the index buffer */
     graph_positions name;           /* of a member in the structure */
+    void *on_device[5];             /* on a GPU: rows, indices, members, pairs of members, pairs by index */
+    size_t device_bytes[5];
 } pair_state;
 
 /* Rows between the edge list's order and the walk order. */
@@ -96,6 +98,8 @@ struct prepared {
     size_t states_at, scratch_at, scratch_stride, workspace_bytes;
     launch_memory memory;
     mp_kargs args;
+    struct device_program *device;  /* on a GPU (device_program.h): then base, now and what they point to are data there, and
+                                       launches are its own */
 };
 
 /* Makes layer->prepared[kind] for this graph, or refreshes it, as far as it is stale. The workspace is not yet there. */
@@ -132,11 +136,11 @@ mp_status tape_layout(mp_layer *layer, prepared *p);
 /* Is the output copied into tapes because the backward would not find it else? */
 bool tape_keeps(const mp_layer *layer, uint32_t output);
 /* Runs a program that is prepared and placed. */
-void program_run(mp_layer *layer, prepared *p);
+mp_status program_run(mp_layer *layer, prepared *p);
 /* A forward has succeeded: outputs and iterations are those of this program. */
 void layer_ran(mp_layer *layer, desc_program_kind kind);
-/* Copies an array in pieces, by the threads of the context. */
-void copy_bytes(mp_context *ctx, void *to, const void *from, size_t n);
+/* Copies data in pieces, by the threads of the context, or on the GPU. */
+mp_status copy_bytes(mp_context *ctx, void *to, const void *from, size_t n);
 
 /* layout.c: where buffers lie in the workspace, by the steps between which they are alive. */
 mp_status layout_workspace(mp_layer *layer, prepared *p);
@@ -144,7 +148,10 @@ mp_status layout_workspace(mp_layer *layer, prepared *p);
 /* pairs.c */
 mp_status pairs_prepare(mp_layer *layer, prepared *p);           /* bases; room for those built in calls */
 mp_status pairs_make(mp_layer *layer, prepared *p, uint32_t i);  /* by prepare, exactly as large as needed */
-void pairs_run(mp_context *ctx, prepared *p, uint32_t i);        /* in a call: then dependent launches are cut again */
+void pairs_run(mp_layer *layer, prepared *p, uint32_t i);        /* in a call: then dependent launches are cut again */
+void pairs_build(mp_context *ctx, prepared *p, uint32_t i, const int32_t *index);       /* the structure alone */
+/* The index of a structure that lies on a GPU, as memory of the host's. */
+mp_status pairs_index_to_host(mp_layer *layer, prepared *p, uint32_t i, int32_t **index, size_t *bytes);
 void pairs_free(mp_context *ctx, prepared *p);
 
 /* fibers.c: whose members a launch walks. */
@@ -152,7 +159,7 @@ typedef struct fiber_rows { int64_t n_rows, n_members; const int64_t *ptr; } fib
 /* Rows of a fiber of the graph itself (no pairs). `whole` is room for the offsets of a single row. */
 mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_rows *out);
 mp_status fiber_prepare(mp_layer *layer, prepared *p, uint32_t kernel);      /* sizes, room, the cut */
-void fiber_recut(prepared *p, uint32_t kernel);                             /* after its pairs were built in a call */
+mp_status fiber_recut(mp_layer *layer, prepared *p, uint32_t kernel);       /* after its pairs were built in a call */
 bool fiber_depends(const desc_kernel *k, uint32_t pairs);                    /* on this pair structure */
 
 #endif

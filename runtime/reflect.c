@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 const char *mp_layer_name(const mp_layer *layer)
 {
@@ -164,8 +164,10 @@ mp_status mp_layer_iteration(const mp_layer *layer, int i, mp_iteration *out)
     if (!d || i < 0 || (uint32_t)i >= d->n_loops)
         return error_set(layer->ctx, MP_USAGE, "%s: there is no iteration %d", layer->desc->name, i);
     mp_iteration info = { .size = out->size, .name = d->loops[i].name, .change = NAN };
-    const prepared *p = layer->prepared[layer->last];
+    prepared *p = layer->prepared[layer->last];
     if (p && layer->ran && (uint32_t)i < p->program->n_loops) {
+        if (p->device)
+            device_program_fetch((mp_layer *)(uintptr_t)layer, p);
         info.steps = p->loops[i].steps;
         info.change = p->loops[i].change;
     }

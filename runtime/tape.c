@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "runtime/device.h"
+
 /* ---- Layout ----------------------------------------------------------------------------------------------------- */
 
 static bool backward_reads(const desc_layer *l, uint32_t output)
@@ -72,7 +74,7 @@ static void tape_free(mp_tape *t)
     mem_array_free(ctx, t->saved_at, t->n_saved, sizeof *t->saved_at);
     mem_array_free(ctx, t->saved_bytes, t->n_saved, sizeof *t->saved_bytes);
     mem_array_free(ctx, t->steps, t->n_loops, sizeof *t->steps);
-    mem_free(ctx, t->memory, t->bytes);
+    data_free(ctx, t->memory, t->bytes);
     mem_free(ctx, t, sizeof *t);
     context_release(ctx);
 }
@@ -179,8 +181,8 @@ static mp_status tape_room(mp_tape *t, const prepared *p)
         return MP_SYSTEM;
     if (t->memory && t->bytes >= p->tape_bytes)
         return MP_OK;
-    mem_free(ctx, t->memory, t->bytes);
-    t->memory = mem_alloc(ctx, p->tape_bytes);
+    data_free(ctx, t->memory, t->bytes);
+    t->memory = data_alloc(ctx, p->tape_bytes);
     t->bytes = t->memory ? p->tape_bytes : 0;
     return t->memory ? MP_OK : error_memory(ctx, p->tape_bytes, "a tape");
 }
@@ -297,7 +299,9 @@ mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape 
     p->args.seed = seed;
     p->args.training = !layer->no_dropout;
     t->no_dropout = layer->no_dropout;
-    program_run(layer, p);
+    st = program_run(layer, p);
+    if (st)
+        return st;
     layer_ran(layer, DESC_TRAIN);
     tape_fill(layer, p, g, seed, t);
     *tape = t;
@@ -362,8 +366,7 @@ static mp_status run_backward(mp_layer *layer, mp_tape *t)
     point_to_tape(p, t);
     p->args.seed = t->seed;
     p->args.training = !t->no_dropout;
-    program_run(layer, p);
-    return MP_OK;
+    return program_run(layer, p);
 }
 
 mp_status mp_backward(mp_layer *layer, mp_tape *tape)

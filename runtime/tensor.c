@@ -122,6 +122,17 @@ mp_status tensor_check_host(mp_context *ctx, const char *name, const DLTensor *t
     return error_set(ctx, MP_INVALID, "%s: the tensor is not in the CPU's memory (device type %d)", name, d);
 }
 
+mp_status tensor_check_place(mp_context *ctx, const char *name, const DLTensor *t)
+{
+    DLDevice here = ctx->options.device;
+    if (here.device_type != kDLCUDA || !t || !tensor_on_device(t))
+        return tensor_check_host(ctx, name, t);
+    mp_status st = tensor_check(ctx, name, t);
+    if (!st && t->device.device_type == kDLCUDA && t->device.device_id != here.device_id)
+        st = error_set(ctx, MP_INVALID, "%s: the tensor is on GPU %d, the context's is %d", name, t->device.device_id, here.device_id);
+    return st;
+}
+
 int64_t tensor_count(const DLTensor *t)
 {
     int64_t n = 1;

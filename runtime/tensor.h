@@ -31,6 +31,20 @@ mp_status tensor_check(mp_context *ctx, const char *name, const DLTensor *t);
 /* The same, and that the data can be read here (CPU, pinned or managed memory). */
 mp_status tensor_check_host(mp_context *ctx, const char *name, const DLTensor *t);
 
+/* Is it in the memory of a GPU? */
+bool tensor_on_device(const DLTensor *t);
+/* The same where a context for that GPU takes tensors of the GPU's memory, too. */
+mp_status tensor_check_place(mp_context *ctx, const char *name, const DLTensor *t);
+
+/* A tensor as the host can read it: itself, or a copy of its memory with the same strides. */
+typedef struct host_view {
+    DLTensor t;
+    char *memory;
+    size_t bytes;
+} host_view;
+mp_status tensor_to_host(mp_context *ctx, const DLTensor *t, host_view *out);
+void host_view_free(mp_context *ctx, host_view *v);
+
 int64_t tensor_count(const DLTensor *t);
 void *tensor_data(const DLTensor *t);               /* byte_offset applied */
 bool tensor_is_compact(const DLTensor *t);          /* row-major without gaps */

@@ -3,7 +3,7 @@
  * of rows, is used where it lies. Otherwise there is a copy: packed (type, strides), then ordered (edge list or walk
  * order). Outputs go the same way backwards, after the last kernel.
  */
-#include "runtime/prepare.h"
+#include "runtime/device_program.h"
 
 #include <string.h>
 #include "runtime/convert.h"
@@ -34,10 +34,13 @@ static void copy_part(void *arg, int64_t part, int thread)
     memcpy(c->to + at, c->from + at, c->n - at < COPY_PART ? c->n - at : COPY_PART);
 }
 
-void copy_bytes(mp_context *ctx, void *to, const void *from, size_t n)
+mp_status copy_bytes(mp_context *ctx, void *to, const void *from, size_t n)
 {
+    if (context_on_device(ctx))
+        return device_copy(ctx, to, from, n);
     copy_job c = { to, from, n };
     pool_run(ctx->pool, (int64_t)((n + COPY_PART - 1) / COPY_PART), copy_part, &c);
+    return MP_OK;
 }
 
 /* ---- Order of rows ---------------------------------------------------------------------------------------------- */
@@ -62,11 +65,16 @@ static void reorder_part(void *arg, int64_t part, int thread)
     }
 }
 
-static void reorder_rows(mp_context *ctx, const prepared *p, row_order order, const void *from, void *to, size_t bytes)
+static void reorder_rows(mp_layer *layer, prepared *p, row_order order, const void *from, void *to, size_t bytes)
 {
+    mp_context *ctx = layer->ctx;
     int64_t n = p->graph->n_edges;
     if (!n || !bytes)
         return;
+    if (p->device) {
+        device_reorder(layer, p, order, from, to, bytes);
+        return;
+    }
     reorder r = { order == ORDER_TO_OUT ? p->out_eid : p->eid, order != ORDER_FROM_WALK, from, to, bytes / (size_t)n, n };
     pool_run(ctx->pool, (n + ORDER_PART - 1) / ORDER_PART, reorder_part, &r);
 }
@@ -187,7 +195,7 @@ static void *direct(const binding *b)
 
 static mp_status room(mp_layer *layer, const char *name, size_t bytes, void **out)
 {
-    *out = mem_alloc(layer->ctx, bytes);
+    *out = data_alloc(layer->ctx, bytes);
     return *out ? MP_OK : error_memory(layer->ctx, bytes, name);
 }
 
@@ -204,11 +212,28 @@ static mp_status fill_cotangent(mp_layer *layer, prepared *p, uint32_t k)
     p->feeds[p->n_feeds++] = f;
     if (st || !f.bytes)
         return st;
-    memset(f.packed, 0, f.bytes);
+    char *here = mem_zalloc(layer->ctx, f.bytes);
+    if (!here)
+        return error_memory(layer->ctx, f.bytes, name_of(layer, p, k));
     double one = 1;
     for (size_t at = 0, size = tensor_type_size(type); at < f.bytes && !any; at += size)
-        convert_run(TENSOR_F64, &one, 1, type, (char *)f.packed + at, 1);
-    return MP_OK;
+        convert_run(TENSOR_F64, &one, 1, type, here + at, 1);
+    st = data_upload(layer->ctx, f.packed, here, f.bytes);
+    mem_free(layer->ctx, here, f.bytes);
+    return st;
+}
+
+/* Is it in memory of the host, and the kernels read that of a GPU? */
+static bool is_elsewhere(const prepared *p, const binding *t)
+{
+    return p->device && (t->copy || !tensor_on_device(&t->t));
+}
+
+/* A GPU changes the order of rows by a list that must be there before a call. */
+static mp_status order_list(const prepared *p, row_order order)
+{
+    const void *list;
+    return p->device && order != ORDER_AS_IS ? device_graph_array(p->graph, order == ORDER_TO_OUT ? GRAPH_OUT_EID : GRAPH_IN_EID, &list) : MP_OK;
 }
 
 static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
@@ -225,9 +250,11 @@ static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
     if (!t->bound)
         return layer_error(layer, MP_USAGE, "%s is not bound", name);
     feed f = { .buffer = k, .bytes = p->bytes[k], .once = t->copy || (t->flags & MP_CONST) };
-    f.convert = !t->copy && (t->type != type_of_elem(b->type) || !t->compact);
+    f.convert = is_elsewhere(p, t) || (!t->copy && (t->type != type_of_elem(b->type) || !t->compact));
     edge_reads reads = reads_of(p, k);
     mp_status st = reads.in || reads.out ? choose_order(p, k, t, f.once, reads, &f.order) : order_between(p, b, t, &f.order);
+    if (!st)
+        st = order_list(p, f.order);
     if (st)
         return st;
     p->base[k] = direct(t);
@@ -242,6 +269,20 @@ static mp_status prepare_input(mp_layer *layer, prepared *p, uint32_t k)
     return st;
 }
 
+/* What was checked when it was bound is in the buffer's type already. */
+static void feed_device(mp_layer *layer, prepared *p, const binding *t, tensor_type type, void *to)
+{
+    DLTensor copy = t->t;
+    if (t->copy) {
+        copy.data = t->copy;
+        copy.byte_offset = 0;
+        copy.strides = NULL;
+        copy.device = (DLDevice){ kDLCPU, 0 };
+        copy.dtype = tensor_dtype(type);
+    }
+    device_convert_in(layer, p, &copy, type, to);
+}
+
 void tensors_feed(mp_layer *layer, prepared *p, bool once)
 {
     for (uint32_t i = 0; i < p->n_feeds; i++) {
@@ -250,12 +291,15 @@ void tensors_feed(mp_layer *layer, prepared *p, bool once)
             continue;
         const binding *t = prepared_binding(layer, p, f->buffer);
         const void *from = direct(t);
-        if (f->convert) {
-            convert_in(layer->ctx, &t->t, type_of_elem(p->program->buffers[f->buffer].type), f->packed);
+        tensor_type type = type_of_elem(p->program->buffers[f->buffer].type);
+        if (f->convert && p->device)
+            feed_device(layer, p, t, type, f->packed);
+        else if (f->convert)
+            convert_in(layer->ctx, &t->t, type, f->packed);
+        if (f->convert)
             from = f->packed;
-        }
         if (f->order != ORDER_AS_IS)
-            reorder_rows(layer->ctx, p, f->order, from, f->ordered, f->bytes);
+            reorder_rows(layer, p, f->order, from, f->ordered, f->bytes);
     }
 }
 
@@ -329,7 +373,7 @@ static mp_status own_memory(mp_layer *layer, uint32_t output, size_t bytes)
     own_output *own = &layer->own[output];
     if (own->data && own->bytes >= bytes)
         return MP_OK;
-    mem_free(layer->ctx, own->data, own->bytes);
+    data_free(layer->ctx, own->data, own->bytes);
     own->bytes = 0;
     mp_status st = room(layer, layer->desc->outputs[output].name, bytes, &own->data);
     if (!st)
@@ -352,7 +396,10 @@ static mp_status prepare_output(mp_layer *layer, prepared *p, uint32_t k)
         st = own_memory(layer, b->index, d.bytes);
     if (st)
         return st;
-    d.convert = d.add || (t->bound && (t->type != type_of_elem(b->type) || !t->compact));
+    d.convert = d.add || (t->bound && (t->type != type_of_elem(b->type) || !t->compact || is_elsewhere(p, t)));
+    st = order_list(p, d.order);
+    if (st)
+        return st;
     d.overlaps = t->bound && shares_memory(layer, t);
     if (!d.convert && !d.overlaps && d.order == ORDER_AS_IS) {
         p->base[k] = t->bound ? tensor_data(&t->t) : layer->own[b->index].data;
@@ -376,10 +423,12 @@ void tensors_drain(mp_layer *layer, prepared *p)
         const void *from = d->staged;
         if (d->order != ORDER_AS_IS) {
             void *ordered = d->convert ? d->ordered : to;
-            reorder_rows(layer->ctx, p, d->order, from, ordered, d->bytes);
+            reorder_rows(layer, p, d->order, from, ordered, d->bytes);
             from = ordered;
         }
-        if (d->add)
+        if (p->device && d->convert)
+            device_convert_out(layer, p, from, type_of_elem(b->type), &t->t, d->add);
+        else if (d->add)
             convert_add(layer->ctx, from, type_of_elem(b->type), &t->t);
         else if (d->convert)
             convert_out(layer->ctx, from, type_of_elem(b->type), &t->t);
@@ -397,8 +446,8 @@ static mp_status edge_rows(prepared *p, uint32_t k)
                            : b->kind == BUF_EDGE_ROW                               ? GRAPH_IN_EID
                            : walk                                                  ? GRAPH_OUT_POS
                                                                                    : GRAPH_OUT_EID;
-    const void *array;
-    mp_status st = graph_array(p->graph, which, &array);
+    const void *array = NULL;
+    mp_status st = p->device ? device_graph_array(p->graph, which, &array) : graph_array(p->graph, which, &array);
     p->base[k] = (void *)(uintptr_t)array;
     return st;
 }
@@ -425,9 +474,16 @@ mp_status tensors_prepare(mp_layer *layer, prepared *p, const int64_t *in_elems,
     for (uint32_t k = 0; k < d->n_buffers && !st; k++)
         if (!p->unused[k] && (d->buffers[k].kind == BUF_EDGE_ROW || d->buffers[k].kind == BUF_EDGE_ROW_OUT))
             st = edge_rows(p, k);
-    if (!st)
-        tensors_feed(layer, p, true);
-    return st;
+    if (st || !p->device) {
+        if (!st)
+            tensors_feed(layer, p, true);
+        return st;
+    }
+    p->device->failed = MP_OK;
+    device_enter(layer->ctx);
+    tensors_feed(layer, p, true);
+    device_leave(layer->ctx);
+    return p->device->failed;
 }
 
 mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
@@ -459,11 +515,11 @@ mp_status tensors_refresh(mp_layer *layer, prepared *p, bool *fits)
 void tensors_free(mp_context *ctx, prepared *p)
 {
     for (uint32_t i = 0; i < p->n_feeds; i++) {
-        mem_free(ctx, p->feeds[i].packed, p->feeds[i].bytes);
-        mem_free(ctx, p->feeds[i].ordered, p->feeds[i].bytes);
+        data_free(ctx, p->feeds[i].packed, p->feeds[i].bytes);
+        data_free(ctx, p->feeds[i].ordered, p->feeds[i].bytes);
     }
     for (uint32_t i = 0; i < p->n_drains; i++) {
-        mem_free(ctx, p->drains[i].staged, p->drains[i].bytes);
-        mem_free(ctx, p->drains[i].ordered, p->drains[i].bytes);
+        data_free(ctx, p->drains[i].staged, p->drains[i].bytes);
+        data_free(ctx, p->drains[i].ordered, p->drains[i].bytes);
     }
 }

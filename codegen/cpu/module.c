@@ -6,6 +6,7 @@
 
 #include "codegen/cpu/debuginfo.h"
 #include "codegen/cpu/kernel.h"
+#include "runtime/device_code.h"
 
 enum { MOST_VARIANTS = 8 };
 
@@ -120,6 +121,19 @@ static void table(builder *b, LLVMValueRef *kernels)
     LLVMSetAlignment(g, 16);
 }
 
+/* Code for GPUs is bytes under a name of its own. */
+static void device_code_of(builder *b)
+{
+    if (!b->in->device)
+        return;
+    LLVMValueRef bytes = LLVMConstStringInContext2(b->e.cx, b->in->device, b->in->device_bytes, 1);
+    LLVMValueRef g = LLVMAddGlobal(b->e.mod, LLVMTypeOf(bytes), MP_DEVICE_SYMBOL);
+    LLVMSetInitializer(g, bytes);
+    LLVMSetGlobalConstant(g, 1);
+    LLVMSetLinkage(g, LLVMExternalLinkage);
+    LLVMSetAlignment(g, 64);
+}
+
 static bool needs_more(const cpu_target *a, const cpu_target *b)
 {
     return a->level != b->level ? a->level > b->level : strlen(a->features) > strlen(b->features);
@@ -200,9 +214,11 @@ bool module_build(arena *mem, const module_input *in, module_form form, object_b
     if (in->debug)
         debug_open(&b->e, mem, in->debug, in->debug_file);
     LLVMValueRef kernels[MOST_VARIANTS];
+    b->n_variants = in->no_cpu ? 0 : b->n_variants;
     for (uint32_t v = 0; v < b->n_variants; v++)
         kernels[v] = variant(b, v);
     table(b, kernels);
+    device_code_of(b);
     debug_close(&b->e);
     arena_set_oom(mem, outer);
     bool ok = write_out(b->e.mod, tm, in, form, out, err, err_size);

@@ -23,6 +23,9 @@ typedef struct module_input {
     const source_set *debug;            /* NULL: no lines of the source in the code */
     uint32_t debug_file;
     uint64_t source_hash;
+    bool no_cpu;                        /* no kernels for a CPU: `device` is all the code there is */
+    const void *device;                 /* code for GPUs (runtime/device_code.h), or NULL */
+    size_t device_bytes;
 } module_input;
 
 typedef enum module_form {

@@ -121,7 +121,8 @@ static bool needs_room(const cgen *g)
     return g->has_groups;
 }
 
-/* Loops with `until` around the kernel's launch: when one has ended, the kernel has nothing to do. */
+/* Loops around the kernel's launch whose number of steps only results tell (`until`, and what follows from one backwards): when one
+ * has ended, the kernel has nothing to do. */
 static void gates(cgen *g, uint32_t kernel)
 {
     uint32_t open[64], n = 0;
@@ -133,7 +134,7 @@ static void gates(cgen *g, uint32_t kernel)
             n--;
         else if (s->kind == STEP_LAUNCH && s->a == kernel)
             for (uint32_t k = 0; k < n; k++)
-                if (g->p->loops[open[k]].until)
+                if (g->p->loops[open[k]].until || g->p->loops[open[k]].count_buffer || g->p->loops[open[k]].again)
                     cg_text_at(g, 0, "if (A.step[%u] < 0)\nreturn;\n", open[k]);
     }
 }

@@ -26,4 +26,8 @@ typedef struct cuda_kernel {
 void cuda_print(arena *mem, const kplan *const *plans, uint32_t n_plans, const cuda_options *o, buf *out,
                 cuda_kernel **kernels, uint32_t *n_kernels);
 
+/* The same with what the runtime needs beside the kernels: its own, and `mp_sizes`. */
+void cuda_print_module(arena *mem, const kplan *const *plans, uint32_t n_plans, const cuda_options *o, buf *out,
+                       cuda_kernel **kernels, uint32_t *n_kernels);
+
 #endif

@@ -359,6 +359,39 @@ mp_status bind_gradient(mp_layer *layer, bound_data *d, uint32_t input)
     return st ? st : mp_bind_grad(layer, v->name, &d->gradients[input]->dl_tensor, 0);
 }
 
+/* One of them; the host's goes when the device's is bound. */
+static mp_status move(mp_layer *layer, const char *name, bool derivative, unsigned flags, DLManagedTensor **t)
+{
+    DLManagedTensor *there;
+    if (!*t)
+        return MP_OK;
+    mp_status st = mp_tensor_to(layer->ctx, &(*t)->dl_tensor, layer->ctx->options.device, &there);
+    if (st)
+        return st;
+    st = derivative ? mp_bind_grad(layer, name, &there->dl_tensor, flags) : mp_bind(layer, name, &there->dl_tensor, flags);
+    if (st) {
+        there->deleter(there);
+        return st;
+    }
+    (*t)->deleter(*t);
+    *t = there;
+    return MP_OK;
+}
+
+mp_status bound_data_to_device(mp_layer *layer, bound_data *d)
+{
+    const desc_layer *l = layer->desc;
+    mp_status st = MP_OK;
+    for (uint32_t i = 0; i < d->n_arrays && !st; i++) {
+        st = move(layer, l->inputs[i].name, false, flags_of(&l->inputs[i]), &d->arrays[i]);
+        if (!st)
+            st = move(layer, l->inputs[i].name, true, 0, &d->gradients[i]);
+    }
+    for (uint32_t i = 0; i < d->n_outputs && !st; i++)
+        st = move(layer, l->outputs[i].name, true, 0, &d->cotangents[i]);
+    return st;
+}
+
 static void free_arrays(DLManagedTensor **list, uint32_t n)
 {
     for (uint32_t i = 0; i < n && list; i++)

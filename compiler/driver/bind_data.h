@@ -23,6 +23,8 @@ mp_status bind_data_on(mp_context *ctx, mp_layer *layer, const cli_options *o, m
 /* The cotangent of an output from a file; room for the gradient of an input. For a layer with data bound. */
 mp_status bind_cotangent(mp_layer *layer, bound_data *d, const char *output, const char *file);
 mp_status bind_gradient(mp_layer *layer, bound_data *d, uint32_t input);
+/* Arrays and gradients move to the context's GPU, and are bound there. */
+mp_status bound_data_to_device(mp_layer *layer, bound_data *d);
 void bound_data_free(bound_data *d);
 
 /* The layer's static arguments from -D, for a module that was compiled without them. */

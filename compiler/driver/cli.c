@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codegen/cuda/nvrtc.h"
+
 double cli_now_ms(void)
 {
     struct timespec t;
@@ -84,14 +86,21 @@ void cli_time(const cli_options *o, const compilation *c)
 exit_status cli_check_arch(const cli_options *o)
 {
     char err[2400];
-    if (!o->arch.n)
-        return EXIT_DONE;
-    const cpu_backend *b = cpu_backend_open(err, sizeof err);
-    if (!b)
-        return cli_fail(EXIT_SYSTEM, "%s", err);
-    for (uint32_t i = 0; i < o->arch.n; i++)
+    const cpu_backend *b = NULL;
+    for (uint32_t i = 0; i < o->arch.n; i++) {
+        const char *arch = o->arch.at[i];
+        if (nvrtc_is_arch(arch)) {
+            if (!o->cuda)
+                return cli_fail(EXIT_USAGE, "--arch %.40s is a GPU's: it goes with --target cuda", arch);
+            continue;
+        }
+        if (o->cuda && !o->cpu)
+            return cli_fail(EXIT_USAGE, "--arch: '%.60s' is no architecture of a GPU: sm_80, sm_90, compute_90 are", arch);
+        if (!b && !(b = cpu_backend_open(err, sizeof err)))
+            return cli_fail(EXIT_SYSTEM, "%s", err);
         if (!b->knows_target(o->arch.at[i], err, sizeof err))
             return cli_fail(EXIT_USAGE, "--arch: %s", err);
+    }
     return EXIT_DONE;
 }
 

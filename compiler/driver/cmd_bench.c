@@ -25,17 +25,22 @@ static void summarize(double *ms, uint32_t n, timing *out)
 
 static mp_status forward(const cli_options *o, session *s)
 {
-    return s->training && !s->backward ? mp_forward_train(s->layer, s->data.graph, o->seed, &s->tape)
-                                       : mp_forward(s->layer, s->data.graph);
+    mp_status st = s->training && !s->backward ? mp_forward_train(s->layer, s->data.graph, o->seed, &s->tape)
+                                               : mp_forward(s->layer, s->data.graph);
+    return st ? st : mp_synchronize(s->ctx);
 }
 
 static mp_status train(const cli_options *o, session *s, double ms[2])
 {
     double start = cli_now_ms();
     mp_status st = mp_forward_train(s->layer, s->data.graph, o->seed, &s->tape);
+    if (!st)
+        st = mp_synchronize(s->ctx);
     double middle = cli_now_ms();
     if (!st)
         st = mp_backward(s->layer, s->tape);
+    if (!st)
+        st = mp_synchronize(s->ctx);
     ms[0] = middle - start;
     ms[1] = cli_now_ms() - middle;
     return st;
@@ -89,6 +94,7 @@ static exit_status report(const cli_options *o, session *s, const timings *t)
 {
     size_t bytes = layer_workspace(s->layer), saved = 0;
     struct rusage r = {0};
+    uint64_t peak = 0;
     if (s->training)
         mp_tape_bytes(s->layer, s->data.graph, &saved);
     getrusage(RUSAGE_SELF, &r);
@@ -109,8 +115,12 @@ static exit_status report(const cli_options *o, session *s, const timings *t)
     json_timing(&out, "forward_ms", &t->forward);
     json_timing(&out, "forward_train_ms", &t->train);
     json_timing(&out, "backward_ms", &t->backward);
-    buf_printf(&out, ", \"workspace_bytes\": %zu, \"saved_bytes\": %zu, \"peak_rss_bytes\": %lld}\n", bytes, saved,
+    buf_printf(&out, ", \"workspace_bytes\": %zu, \"saved_bytes\": %zu, \"peak_rss_bytes\": %lld", bytes, saved,
                (long long)r.ru_maxrss * 1024);
+    mp_device_memory(s->ctx, NULL, &peak);
+    if (o->cuda)
+        buf_printf(&out, ", \"peak_device_bytes\": %llu", (unsigned long long)peak);
+    buf_puts(&out, "}\n");
     exit_status st = out.failed ? cli_fail(EXIT_SYSTEM, "out of memory") : cli_write(NULL, out.at, out.n);
     buf_free(&out);
     return st;
@@ -130,6 +140,10 @@ exit_status cmd_bench(const cli_options *o)
     session s;
     timings t = {0};
     exit_status st = session_open(o, &s);
+    if (st == EXIT_DONE && o->cuda) {
+        mp_status moved = bound_data_to_device(s.layer, &s.data);
+        st = moved ? cli_report(s.ctx, moved) : EXIT_DONE;
+    }
     if (st == EXIT_DONE && s.training)
         st = session_prepare_training(&s);
     double first = s.prepare_ms;

@@ -146,8 +146,6 @@ exit_status cmd_compile(const cli_options *o)
     compile_options co = options_compile(o);
     exit_status st = check_emit(o, &kind, &co.stop_after);
     bool cuda = kind == MPC_EMIT_CUDA || kind == MPC_EMIT_PTX || kind == MPC_EMIT_CUBIN;
-    if (st == EXIT_DONE && o->cuda && !cuda)
-        st = cli_fail(EXIT_SYSTEM, "--target cuda: this build prints CUDA kernels (--emit cuda, ptx, cubin) but does not run them");
     if (st == EXIT_DONE && !cuda)
         st = cli_check_arch(o);
     if (st == EXIT_DONE)

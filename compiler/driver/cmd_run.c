@@ -44,11 +44,39 @@ static exit_status save(session *s, pending *p, const DLTensor *t, const char *p
     return cli_fail(EXIT_SYSTEM, "%s: %s", path, text);
 }
 
-static exit_status save_output(session *s, pending *p, const char *name, const char *path)
+static tensor_type type_of(const DLTensor *t)
+{
+    tensor_type type = TENSOR_F32;
+    tensor_type_of(t->dtype, &type);
+    return type;
+}
+
+/* The memory of a tensor that is only looked at. */
+static void keep(void *ud)
+{
+    (void)ud;
+}
+
+/* An output, in memory of the host's; freed by its deleter. */
+static mp_status output(session *s, const char *name, DLManagedTensor **out)
 {
     DLTensor t;
     mp_status st = mp_output(s->layer, name, &t);
-    return st ? cli_report(s->ctx, st) : save(s, p, &t, path);
+    if (!st)
+        st = tensor_on_device(&t) ? mp_tensor_to(s->ctx, &t, (DLDevice){kDLCPU, 0}, out)
+                                  : tensor_wrap(s->ctx, type_of(&t), t.ndim, t.shape, t.strides, tensor_data(&t), keep, NULL, out);
+    return st;
+}
+
+static exit_status save_output(session *s, pending *p, const char *name, const char *path)
+{
+    DLManagedTensor *t;
+    mp_status st = output(s, name, &t);
+    if (st)
+        return cli_report(s->ctx, st);
+    exit_status end = save(s, p, &t->dl_tensor, path);
+    t->deleter(t);
+    return end;
 }
 
 static exit_status save_gradient(session *s, pending *p, const char *name, const char *path)
@@ -169,9 +197,11 @@ static void print_table(session *s)
     printf("%-16s %-20s %-9s %12s %12s %12s\n", "output", "shape", "type", "mean", "min", "max");
     for (int i = 0; i < mp_layer_count(s->layer, MP_OUTPUT); i++) {
         mp_value_info v = {.size = sizeof v};
-        DLTensor t;
-        if (mp_layer_value(s->layer, MP_OUTPUT, i, &v) == MP_OK && mp_output(s->layer, v.name, &t) == MP_OK)
-            print_line(v.name, &t);
+        DLManagedTensor *t;
+        if (mp_layer_value(s->layer, MP_OUTPUT, i, &v) != MP_OK || output(s, v.name, &t) != MP_OK)
+            continue;
+        print_line(v.name, &t->dl_tensor);
+        t->deleter(t);
     }
     if (s->backward)
         print_gradients(s);
@@ -260,9 +290,13 @@ static mp_status run_passes(const cli_options *o, session *s, times *ms)
 {
     double start = cli_now_ms();
     mp_status m = s->training ? mp_forward_train(s->layer, s->data.graph, o->seed, &s->tape) : mp_forward(s->layer, s->data.graph);
+    if (!m)
+        m = mp_synchronize(s->ctx);
     double middle = cli_now_ms();
     if (!m && s->backward)
         m = mp_backward(s->layer, s->tape);
+    if (!m)
+        m = mp_synchronize(s->ctx);
     *ms = (times){middle - start, cli_now_ms() - middle};
     return m;
 }

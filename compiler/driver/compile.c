@@ -2,9 +2,11 @@
 #include "compiler/driver/compile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "codegen/cuda/image.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/verify.h"
 #include "compiler/lower/lower.h"
@@ -44,8 +46,10 @@ compilation *compile_new(const compile_options *o)
 
 void compile_free(compilation *c)
 {
-    if (c)
+    if (c) {
+        free(c->device);
         arena_free(c->mem);
+    }
 }
 
 /* Runs a stage with memory running out turned into a value. */
@@ -440,7 +444,98 @@ compile_result compile_describe(compilation *c)
     return r != COMPILE_OK ? r : guarded(c, do_describe, NULL);
 }
 
+const kplan **compile_plans(compilation *c, uint32_t *n)
+{
+    const kplan **plans = NEW_N(c->mem, const kplan *, 3 * (size_t)c->n_layers + 1);
+    *n = 0;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const kplan *of[] = {c->layers[i].plan, c->layers[i].train_plan, c->layers[i].backward_plan};
+        for (int k = 0; k < 3; k++)
+            if (of[k])
+                plans[(*n)++] = of[k];
+    }
+    return plans;
+}
+
 typedef struct object_out { const cpu_backend *backend; module_form form; object_bytes *bytes; } object_out;
+
+/* ---- GPUs ------------------------------------------------------------------------------------------------------- */
+
+bool compile_for_cpu(const compile_options *o)
+{
+    return o->cpu || !o->cuda;
+}
+
+/* The names of --arch that are CPUs, or those that are GPUs. */
+static const char *const *archs(compilation *c, bool gpu, uint32_t *n)
+{
+    const char **list = NEW_N(c->mem, const char *, (size_t)c->opt.n_arch + 3);
+    *n = 0;
+    for (int i = 0; i < c->opt.n_arch; i++)
+        if (nvrtc_is_arch(c->opt.arch[i]) == gpu)
+            list[(*n)++] = c->opt.arch[i];
+    return list;
+}
+
+static const char *const *cpus(compilation *c, uint32_t *n)
+{
+    return archs(c, false, n);
+}
+
+typedef struct gpu_out { const nvrtc *n; buf *log; void **bytes; size_t *size; bool ok; } gpu_out;
+
+static compile_result do_gpu(compilation *c, void *ud)
+{
+    gpu_out *o = ud;
+    uint32_t n_plans, n_arch;
+    const kplan *const *plans = compile_plans(c, &n_plans);
+    const char *const *arch = archs(c, true, &n_arch);
+    static const char *const usual[] = {"sm_80", "sm_90"};
+    cuda_target t = {.arch = n_arch ? arch : usual, .n_arch = n_arch ? n_arch : 2, .ptx_of_newest = !c->opt.one_gpu,
+                     .name = source_get(c->sources, c->file)->name};
+    double start = now_ms();
+    o->ok = cuda_image_build(o->n, c->mem, plans, n_plans, &(cuda_options){.sources = c->sources}, &t, o->bytes, o->size, o->log);
+    c->ms_code += now_ms() - start;
+    return COMPILE_OK;
+}
+
+/* NVRTC has no arena: memory that runs out leaves nothing of it open. */
+compile_result compile_for_gpu(compilation *c)
+{
+    char err[300];
+    nvrtc room;
+    buf log = buf_make(NULL);
+    void *bytes = NULL;
+    size_t size = 0;
+    gpu_out o = {.n = nvrtc_open(&room, err, sizeof err), .log = &log, .bytes = &bytes, .size = &size};
+    compile_result r = compile_plan(c);
+    if (r == COMPILE_OK && !o.n) {
+        c->why = arena_strdup(c->mem, err);
+        r = COMPILE_FAILED;
+    }
+    if (r == COMPILE_OK)
+        r = guarded(c, do_gpu, &o);
+    if (r == COMPILE_OK && !o.ok) {
+        c->why = arena_printf(c->mem, "the CUDA source does not compile: %s", buf_text(&log));
+        r = COMPILE_FAILED;
+    }
+    buf_free(&log);
+    c->device = bytes;
+    c->device_bytes = size;
+    return r;
+}
+
+static compile_result do_describe_code(compilation *c, void *ud)
+{
+    (void)ud;
+    return describe(c, true) ? COMPILE_OK : COMPILE_FAILED;
+}
+
+compile_result compile_device(compilation *c)
+{
+    compile_result r = compile_for_gpu(c);
+    return r != COMPILE_OK ? r : guarded(c, do_describe_code, NULL);
+}
 
 static compile_result do_object(compilation *c, void *ud)
 {
@@ -448,19 +543,16 @@ static compile_result do_object(compilation *c, void *ud)
     double start = now_ms();
     if (!describe(c, true))
         return COMPILE_FAILED;
-    const kplan **plans = NEW_N(c->mem, const kplan *, 3 * (size_t)c->n_layers + 1);
-    uint32_t n_plans = 0;
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        const kplan *of[] = {c->layers[i].plan, c->layers[i].train_plan, c->layers[i].backward_plan};
-        for (int k = 0; k < 3; k++)
-            if (of[k])
-                plans[n_plans++] = of[k];
-    }
+    uint32_t n_plans;
+    const kplan *const *plans = compile_plans(c, &n_plans);
     char err[600] = "";
+    uint32_t n_cpus;
     module_input in = {.plans = plans, .n_plans = n_plans, .description = c->description,
-                       .description_bytes = c->description_bytes, .arch = c->opt.arch, .n_arch = (uint32_t)c->opt.n_arch,
+                       .description_bytes = c->description_bytes, .arch = cpus(c, &n_cpus), .no_cpu = !compile_for_cpu(&c->opt),
+                       .device = c->device, .device_bytes = c->device_bytes,
                        .level = c->opt.level, .verify = c->opt.verify,
                        .debug = c->opt.debug ? c->sources : NULL, .debug_file = c->file, .source_hash = c->source_hash};
+    in.n_arch = n_cpus;
     if (!o->backend->build(c->mem, &in, o->form, o->bytes, err, sizeof err)) {
         c->why = arena_strdup(c->mem, err);
         return COMPILE_FAILED;
@@ -472,6 +564,8 @@ static compile_result do_object(compilation *c, void *ud)
 compile_result compile_object(compilation *c, const cpu_backend *backend, module_form form, object_bytes *out)
 {
     compile_result r = compile_plan(c);
+    if (r == COMPILE_OK && c->opt.cuda && form == MODULE_OBJECT && !c->device)
+        r = compile_for_gpu(c);
     return r != COMPILE_OK ? r : guarded(c, do_object, &(object_out){backend, form, out});
 }
 

@@ -22,7 +22,9 @@ typedef struct compile_options {
     const char *layer;                  /* or NULL: all, or with `last_layer` the last one */
     bool last_layer;
     const char *const *defines; int n_defines;
-    const char *const *arch; int n_arch;
+    const char *const *arch; int n_arch;        /* of CPUs and GPUs */
+    bool cpu, cuda;                     /* targets of a library; neither: cpu */
+    bool one_gpu;                       /* no PTX for later GPUs */
     bool verify;
     bool debug;                         /* lines of the source in the code */
     bool warnings, warnings_are_errors;
@@ -59,6 +61,7 @@ typedef struct compilation {
     sem_program *sema;
     compiled_layer *layers; uint32_t n_layers;
     const void *description; size_t description_bytes;
+    void *device; size_t device_bytes;  /* code for GPUs, malloc'ed */
     const char *why;                    /* COMPILE_FAILED, COMPILE_LIMIT */
     bool limit;
     uint64_t source_hash;
@@ -79,11 +82,18 @@ compile_result compile_check(compilation *c);           /* sema, with -D */
 compile_result compile_define(compilation *c, const int64_t *dims, const double *reals, uint32_t n);
 compile_result compile_lower(compilation *c);           /* and passes */
 compile_result compile_plan(compilation *c);
+/* What compile_plan made, in the order in which a module numbers kernels: of each layer inference, training, backward. */
+const kplan **compile_plans(compilation *c, uint32_t *n);
 /* c->description without code: names, shapes, conditions on dims. Runs no passes. */
 compile_result compile_describe(compilation *c);
 /* The bytes are the caller's: `backend->free_bytes`. */
 /* Has `write` put what it makes of the compilation into `out`, with memory that runs out turned into a value. */
 compile_result compile_with(compilation *c, void (*write)(compilation *, buf *), buf *out);
+bool compile_for_cpu(const compile_options *o);
+/* c->device: code for the GPUs among opt.arch (none: sm_80 and sm_90), by NVRTC. compile_object does it where opt.cuda asks. */
+compile_result compile_for_gpu(compilation *c);
+/* The same, and c->description with code. */
+compile_result compile_device(compilation *c);
 compile_result compile_object(compilation *c, const cpu_backend *backend, module_form form, object_bytes *out);
 
 /* All diagnostics and the reason of a failure, as text for people. */

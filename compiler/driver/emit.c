@@ -84,10 +84,9 @@ static compile_result emit_code(compilation *c, module_form form, buf *out)
 
 static void print_cuda(compilation *c, buf *out)
 {
-    const kplan **plans = NEW_N(c->mem, const kplan *, c->n_layers + 1);
-    for (uint32_t i = 0; i < c->n_layers; i++)
-        plans[i] = c->layers[i].plan;
-    cuda_print(c->mem, plans, c->n_layers, &(cuda_options){.sources = c->sources}, out, NULL, NULL);
+    uint32_t n_plans;
+    const kplan **plans = compile_plans(c, &n_plans);
+    cuda_print(c->mem, plans, n_plans, &(cuda_options){.sources = c->sources}, out, NULL, NULL);
 }
 
 /* NVRTC has no arena: memory that runs out while the text is printed leaves nothing open. */

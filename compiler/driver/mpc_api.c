@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codegen/cuda/nvrtc.h"
 #include "compiler/driver/emit.h"
 #include "compiler/driver/library.h"
 #include "runtime/for_compiler.h"
@@ -18,14 +19,15 @@ static mp_status fail(mp_context *ctx, mp_status st, const char *text)
 static mp_status check_arch(mp_context *ctx, const compile_options *o)
 {
     char err[2400];
-    if (!o->n_arch)
-        return MP_OK;
-    const cpu_backend *b = cpu_backend_open(err, sizeof err);
-    if (!b)
-        return fail(ctx, MP_SYSTEM, err);
-    for (int i = 0; i < o->n_arch; i++)
+    const cpu_backend *b = NULL;
+    for (int i = 0; i < o->n_arch; i++) {
+        if (nvrtc_is_arch(o->arch[i]))
+            continue;
+        if (!b && !(b = cpu_backend_open(err, sizeof err)))
+            return fail(ctx, MP_SYSTEM, err);
         if (!b->knows_target(o->arch[i], err, sizeof err))
             return fail(ctx, MP_USAGE, err);
+    }
     return MP_OK;
 }
 
@@ -49,7 +51,7 @@ static mp_status read_options(mp_context *ctx, const mpc_options *from, compile_
         if (!o.arch[i])
             return fail(ctx, MP_USAGE, "mpc_options: the name of a CPU is NULL");
     *out = (compile_options){.level = o.level ? o.level - 1 : 3, .real = reals[o.real], .layer = o.layer, .defines = o.defines,
-                             .n_defines = o.n_defines, .arch = o.arch, .n_arch = o.n_arch, .verify = o.verify != 0, .grad = o.grad, .debug = o.debug != 0,
+                             .n_defines = o.n_defines, .arch = o.arch, .n_arch = o.n_arch, .cpu = (o.targets & MPC_TARGET_CPU) != 0, .cuda = (o.targets & MPC_TARGET_CUDA) != 0, .verify = o.verify != 0, .grad = o.grad, .debug = o.debug != 0,
                              .warnings = (o.warnings & (MPC_WARN_ALL | MPC_WARN_ERROR)) != 0,
                              .warnings_are_errors = (o.warnings & MPC_WARN_ERROR) != 0};
     return check_arch(ctx, out);

@@ -335,7 +335,7 @@ compile_options options_compile(const cli_options *o)
 {
     return (compile_options){.level = o->level, .real = o->real, .layer = o->layer, .last_layer = o->command != CMD_COMPILE,
                              .defines = o->defines.at, .n_defines = (int)o->defines.n, .arch = o->arch.at,
-                             .n_arch = (int)o->arch.n, .verify = o->verify, .debug = o->debug, .warnings = o->warn_all || o->warn_error,
+                             .n_arch = (int)o->arch.n, .cpu = o->cpu, .cuda = o->cuda, .verify = o->verify, .debug = o->debug, .warnings = o->warn_all || o->warn_error,
                              .grad = o->grad, .warnings_are_errors = o->warn_error, .color = o->color};
 }
 

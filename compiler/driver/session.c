@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/driver/library.h"
+#include "runtime/device.h"
 #include "runtime/layer.h"
 
 static void say(void *ud, const char *text)
@@ -115,11 +116,13 @@ const DLTensor *session_gradient(const session *s, const char *name)
 exit_status session_open(const cli_options *o, session *s)
 {
     *s = (session){0};
-    if (o->cuda)
-        return cli_fail(EXIT_SYSTEM, "--target cuda: no such device: this build has no CUDA back end");
-    mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL};
+    if (o->cuda && o->cpu)
+        return cli_fail(EXIT_USAGE, "one --target to run on: cpu or cuda");
+    mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL, .device = {o->cuda ? kDLCUDA : kDLCPU, 0}};
     if (mp_context_create(&co, &s->ctx) != MP_OK)
         return cli_fail(EXIT_SYSTEM, "%s", mp_error_message(NULL));
+    if (o->cuda && device_open(s->ctx, NULL) != MP_OK)
+        return cli_fail(EXIT_SYSTEM, "--target cuda: %s", mp_error_message(s->ctx));
     exit_status st = cli_check_arch(o);
     if (st == EXIT_DONE)
         st = open_module(o, s);
@@ -305,7 +308,7 @@ void session_json_head(const session *s, buf *out)
     const mp_graph *g = s->data.graph;
     buf_puts(out, "\"layer\": ");
     cli_json_string(out, mp_layer_name(s->layer));
-    buf_printf(out, ", \"target\": \"cpu\", \"threads\": %d, \"nodes\": %lld", mp_context_threads(s->ctx),
+    buf_printf(out, ", \"target\": \"%s\", \"threads\": %d, \"nodes\": %lld", context_on_device(s->ctx) ? "cuda" : "cpu", mp_context_threads(s->ctx),
                (long long)mp_graph_num_src(g));
     if (mp_graph_num_dst(g) != mp_graph_num_src(g))
         buf_printf(out, ", \"dst_nodes\": %lld", (long long)mp_graph_num_dst(g));

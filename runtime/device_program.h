@@ -1,0 +1,86 @@
+/*
+ * The part of `prepared` that stands on a GPU: functions, tables that kernels read (places of buffers, dims, steps of
+ * loops), launches, and the host's half of a call: it puts the launches on the stream, and between them short kernels
+ * that do what runtime/exec.c does between launches on the CPU. The host takes no decision that depends on results, so
+ * no call waits: where a loop may end early, all steps that it may take are put on the stream, and kernels of those that
+ * it does not take return at once (device_abi.h).
+ */
+#ifndef RUNTIME_DEVICE_PROGRAM_H
+#define RUNTIME_DEVICE_PROGRAM_H
+
+#include "runtime/device_abi.h"
+#include "runtime/device_control.h"
+#include "runtime/device_fiber.h"
+#include "runtime/device_module.h"
+#include "runtime/prepare.h"
+
+typedef struct device_launch {
+    bool made, own;                 /* own: the fiber's memory is the launch's */
+    const device_kernel *code;
+    device_functions functions;
+    device_fiber fiber;
+    mp_device_launch view;          /* without states and room */
+    int64_t rows_grid, pieces_grid; /* blocks */
+    size_t room_bytes, state_bytes; /* of a block; of a piece */
+    bool shared;                    /* room is shared memory */
+    int64_t room_pieces;            /* the most pieces there can be */
+} device_launch;
+
+struct device_program {
+    const device_module *mod;
+    device_launch *launches;        /* by kernel */
+    int64_t *sizes;                 /* by kernel: room, state */
+    int *op;                        /* by step: its place among the ops, or -1; of a loop's end, too, that of leaving it */
+    bool *counted;                  /* by loop: the host knows its steps */
+    int64_t *left;                  /* by loop: steps that may still be put on the stream */
+    unsigned *number;               /* by loop: of the run of it that is being put on the stream */
+    void **sent;                    /* by buffer: as the device has it in `base` */
+    uint32_t n_ops;
+    void *tables;                   /* on the device: */
+    size_t table_bytes;
+    int64_t *dim, *step;
+    double *real;
+    void **base, **now;
+    mp_loop *loops;
+    mp_op *ops;
+    mp_replay *replays;
+    mp_control_args pending;        /* steps that were not yet put on the stream */
+    mp_status failed;               /* the first thing that went wrong in a call */
+    bool fetched;                   /* the loops' states were brought to the host */
+};
+
+/* After the dims are settled: the module, dims, sizes of the kernels. */
+mp_status device_program_begin(mp_layer *layer, prepared *p, mp_module *mod);
+/* After places, sizes of entries and launches are settled: loops and steps. */
+mp_status device_program_finish(mp_layer *layer, prepared *p);
+void device_program_free(mp_context *ctx, prepared *p);
+
+/* A launch: members on the device, grids. `rows` are as they are now; `most_members` counts room for pieces. */
+mp_status device_launch_make(mp_layer *layer, prepared *p, uint32_t kernel, const fiber_rows *rows, int64_t most_members);
+/* Its states and room in the workspace, in bytes. False: too large. */
+bool device_launch_memory(const device_launch *l, size_t *states, size_t *room);
+
+/* One launch by itself, before the first call; waits for nothing. */
+mp_status device_launch_now(mp_layer *layer, prepared *p, uint32_t kernel);
+
+/* A call: feeds, steps, drains. */
+mp_status device_program_run(mp_layer *layer, prepared *p);
+/* What the loops of the last call reached, into p->loops; waits for it. */
+void device_program_fetch(mp_layer *layer, prepared *p);
+
+/* The loops' decisions, as runtime/exec.c takes them on the CPU; for those that the host can follow. */
+bool loop_begin(prepared *p, uint32_t loop);
+bool loop_goes_on(prepared *p, uint32_t loop);
+
+/* device_pairs.c: a pair structure's arrays to the device. */
+mp_status device_pairs_upload(mp_layer *layer, prepared *p, uint32_t i);
+mp_status device_pairs_run(mp_layer *layer, prepared *p, uint32_t i);
+void device_pairs_free(mp_context *ctx, pair_state *s);
+
+/* device_tensors.c: as convert_in, convert_out, convert_add and the change of the order of rows, for tensors wherever they
+ * lie; the compact side is data. */
+void device_convert_in(mp_layer *layer, prepared *p, const DLTensor *t, tensor_type to, void *dst);
+void device_convert_out(mp_layer *layer, prepared *p, const void *src, tensor_type from, const DLTensor *t, bool add);
+void device_reorder(mp_layer *layer, prepared *p, row_order way, const void *from, void *to, size_t bytes);
+
+#endif
