@@ -1,0 +1,344 @@
+/* The device runtime through its public headers, on a GPU where there is one, else on the emulated driver that the environment
+ * names: results are the CPU's within rounding and the same bits each time, for tensors of the device and of the host; streams;
+ * capture in a graph, which shows that a call neither allocates nor waits; memory comes back; an `until` that ends early.
+ *
+ *   device EXAMPLES        without a driver, or without NVRTC: 77 */
+#include <dlfcn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mpc.h"
+
+enum { SKIPPED = 77, NODES = 1400, EDGES = 6000, IN = 12, OUT = 8 };
+
+typedef struct world {
+    mp_context *cpu, *gpu;
+    int failed;
+} world;
+
+#define CHECK(w, x)                                                                             \
+    do {                                                                                        \
+        if (!(x)) {                                                                             \
+            fprintf(stderr, "%s:%d: %s: %s | %s\n", __FILE__, __LINE__, #x, mp_error_message((w)->cpu), mp_error_message((w)->gpu)); \
+            (w)->failed++;                                                                      \
+        }                                                                                       \
+    } while (0)
+
+/* One node with very many edges, which is walked in pieces; some with none. */
+static mp_graph *graph(mp_context *ctx)
+{
+    int32_t *src = calloc(EDGES, sizeof *src), *dst = calloc(EDGES, sizeof *dst);
+    mp_graph *g = NULL;
+    uint32_t x = 1;
+    for (int i = 0; i < EDGES; i++) {
+        x = x * 1664525u + 1013904223u;
+        src[i] = (int32_t)(x >> 8) % NODES;
+        x = x * 1664525u + 1013904223u;
+        dst[i] = i % 3 == 0 ? 7 : (int32_t)(x >> 8) % (NODES - 50);
+        if (i % 5 == 0)
+            src[i] = 11;
+    }
+    mp_graph_from_coo(ctx, NODES, NODES, EDGES, src, dst, &g);
+    free(src);
+    free(dst);
+    return g;
+}
+
+typedef struct tensor { DLTensor t; int64_t shape[2]; float *data; } tensor;
+
+static void make(world *w, tensor *t, int64_t rows, int64_t width, uint64_t stream)
+{
+    *t = (tensor){.shape = {rows ? rows : width, width}};
+    t->data = calloc((size_t)((rows ? rows : 1) * width), sizeof *t->data);
+    t->t = (DLTensor){.data = t->data, .device = {kDLCPU, 0}, .ndim = rows ? 2 : 1, .dtype = {kDLFloat, 32, 1}, .shape = t->shape};
+    CHECK(w, mp_fill_normal(w->cpu, &t->t, 5, stream) == MP_OK);
+}
+
+static int64_t count(const DLTensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->ndim; i++)
+        n *= t->shape[i];
+    return n;
+}
+
+static int near(const float *a, const float *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= 2e-4f * (1 + fabsf(b[i]))))
+            return fprintf(stderr, "element %lld: %g, not %g\n", (long long)i, (double)a[i], (double)b[i]), 0;
+    return 1;
+}
+
+static mp_layer *layer_of(world *w, mp_context *ctx, const char *folder, const char *file, const mp_static *statics, int n)
+{
+    char path[600];
+    mp_module *mod = NULL;
+    mp_layer *layer = NULL;
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    CHECK(w, mpc_compile_file(ctx, path, &(mpc_options){.no_cache = 1}, &mod) == MP_OK);
+    if (mod)
+        CHECK(w, mp_layer_create(mod, NULL, statics, n, &layer) == MP_OK);
+    mp_module_destroy(mod);
+    return layer;
+}
+
+/* ---- GCN: forward and backward, host and device, a captured graph ----------------------------------------------- */
+
+typedef struct values { tensor x, W, b, y, dy, dx, dW; } values;
+
+static void make_values(world *w, values *v)
+{
+    make(w, &v->x, NODES, IN, 1);
+    make(w, &v->W, IN, OUT, 2);
+    make(w, &v->b, 0, OUT, 3);
+    make(w, &v->y, NODES, OUT, 4);
+    make(w, &v->dy, NODES, OUT, 5);
+    make(w, &v->dx, NODES, IN, 6);
+    make(w, &v->dW, IN, OUT, 7);
+}
+
+static void free_values(values *v)
+{
+    tensor *const all[] = {&v->x, &v->W, &v->b, &v->y, &v->dy, &v->dx, &v->dW};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]->data);
+}
+
+static void bind(world *w, mp_layer *l, DLTensor *const t[7])
+{
+    CHECK(w, mp_bind(l, "x", t[0], 0) == MP_OK && mp_bind(l, "W", t[1], 0) == MP_OK && mp_bind(l, "b", t[2], 0) == MP_OK);
+    CHECK(w, mp_bind(l, "g", t[3], 0) == MP_OK && mp_bind_grad(l, "g", t[4], 0) == MP_OK);
+    CHECK(w, mp_bind_grad(l, "x", t[5], 0) == MP_OK && mp_bind_grad(l, "W", t[6], 0) == MP_OK);
+}
+
+static void list(values *v, DLTensor *out[7])
+{
+    tensor *const all[] = {&v->x, &v->W, &v->b, &v->y, &v->dy, &v->dx, &v->dW};
+    for (int i = 0; i < 7; i++)
+        out[i] = &all[i]->t;
+}
+
+static void pass(world *w, mp_layer *l, mp_graph *g, mp_tape **tape)
+{
+    CHECK(w, mp_forward_train(l, g, 3, tape) == MP_OK);
+    CHECK(w, mp_backward(l, *tape) == MP_OK);
+}
+
+/* The result on the device against the one on the CPU. */
+static void compare(world *w, DLManagedTensor *const there[7], values *want)
+{
+    DLTensor *all[7];
+    list(want, all);
+    const int results[] = {3, 5, 6};
+    for (int i = 0; i < 3; i++) {
+        DLManagedTensor *here = NULL;
+        CHECK(w, mp_tensor_to(w->gpu, &there[results[i]]->dl_tensor, (DLDevice){kDLCPU, 0}, &here) == MP_OK);
+        if (!here)
+            continue;
+        CHECK(w, near(here->dl_tensor.data, all[results[i]]->data, count(all[results[i]])));
+        here->deleter(here);
+    }
+}
+
+/* The driver's own functions, for streams and graphs. */
+typedef struct graphs {
+    int (*retain)(void **context, int device);
+    int (*push)(void *context);
+    int (*stream)(void **s, unsigned flags);
+    int (*stream_drop)(void *s);
+    int (*begin)(void *s, int mode);
+    int (*end)(void *s, void **graph);
+    int (*make)(void **exec, void *graph, unsigned long long flags);
+    int (*launch)(void *exec, void *s);
+    int (*exec_drop)(void *exec);
+    int (*graph_drop)(void *graph);
+    int (*fill)(uint64_t to, unsigned char value, size_t bytes, void *s);
+} graphs;
+
+static int find_graphs(graphs *d)
+{
+    const char *own = getenv("MPC_LIBCUDA");
+    void *library = dlopen(own && *own ? own : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    const struct { const char *name; void *to; } all[] = {
+        {"cuDevicePrimaryCtxRetain", &d->retain}, {"cuCtxPushCurrent_v2", &d->push}, {"cuStreamCreate", &d->stream},
+        {"cuStreamDestroy_v2", &d->stream_drop}, {"cuStreamBeginCapture_v2", &d->begin}, {"cuStreamEndCapture", &d->end},
+        {"cuGraphInstantiateWithFlags", &d->make}, {"cuGraphLaunch", &d->launch}, {"cuGraphExecDestroy", &d->exec_drop},
+        {"cuGraphDestroy", &d->graph_drop}, {"cuMemsetD8Async", &d->fill},
+    };
+    int found = library != NULL;
+    for (size_t i = 0; i < sizeof all / sizeof *all && found; i++) {
+        void *at = dlsym(library, all[i].name);
+        memcpy(all[i].to, &at, sizeof at);
+        found = at != NULL;
+    }
+    return found;
+}
+
+/* A call is captured, rubbish put where its results go, the graph launched. */
+static void capture(world *w, mp_layer *l, mp_graph *g, mp_tape **tape, DLManagedTensor *there[7], values *want)
+{
+    void *stream = NULL, *graph_of = NULL, *exec = NULL, *context = NULL;
+    graphs d;
+    if (!find_graphs(&d)) {
+        CHECK(w, !"the driver has graphs");
+        return;
+    }
+    CHECK(w, d.retain(&context, 0) == 0 && d.push(context) == 0);
+    CHECK(w, d.stream(&stream, 1u) == 0);
+    CHECK(w, mp_set_stream(w->gpu, stream) == MP_OK);
+    pass(w, l, g, tape);
+    CHECK(w, mp_synchronize(w->gpu) == MP_OK);
+    CHECK(w, d.begin(stream, 0) == 0);
+    pass(w, l, g, tape);
+    CHECK(w, d.end(stream, &graph_of) == 0);
+    CHECK(w, d.make(&exec, graph_of, 0) == 0);
+    const int results[] = {3, 5, 6};
+    for (int i = 0; i < 3; i++) {                /* rubbish where the results go */
+        DLTensor *t = &there[results[i]]->dl_tensor;
+        CHECK(w, d.fill((uintptr_t)t->data, 0x7f, (size_t)count(t) * 4, stream) == 0);
+    }
+    CHECK(w, d.launch(exec, stream) == 0);
+    CHECK(w, mp_synchronize(w->gpu) == MP_OK);
+    compare(w, there, want);
+    CHECK(w, d.exec_drop(exec) == 0 && d.graph_drop(graph_of) == 0);
+    CHECK(w, mp_set_stream(w->gpu, NULL) == MP_OK);
+    CHECK(w, d.stream_drop(stream) == 0);
+}
+
+static void same_bits(world *w, mp_layer *l, mp_graph *g, mp_tape **tape, DLManagedTensor *there[7])
+{
+    const int results[] = {3, 5, 6};
+    for (int i = 0; i < 3; i++) {
+        DLManagedTensor *a = NULL, *b = NULL;
+        const DLTensor *t = &there[results[i]]->dl_tensor;
+        CHECK(w, mp_tensor_to(w->gpu, t, (DLDevice){kDLCPU, 0}, &a) == MP_OK);
+        pass(w, l, g, tape);
+        CHECK(w, mp_tensor_to(w->gpu, t, (DLDevice){kDLCPU, 0}, &b) == MP_OK);
+        CHECK(w, a && b && memcmp(a->dl_tensor.data, b->dl_tensor.data, (size_t)count(t) * 4) == 0);
+        if (a)
+            a->deleter(a);
+        if (b)
+            b->deleter(b);
+    }
+}
+
+static void test_gcn(world *w, const char *folder)
+{
+    values want, got;
+    DLTensor *all[7], *mine[7];
+    DLManagedTensor *there[7] = {0};
+    mp_tape *tape = NULL, *other = NULL;
+    make_values(w, &want);
+    make_values(w, &got);
+    list(&want, all);
+    list(&got, mine);
+    mp_graph *here = graph(w->cpu), *g = graph(w->gpu);
+    mp_layer *a = layer_of(w, w->cpu, folder, "gcn.mp", NULL, 0), *b = layer_of(w, w->gpu, folder, "gcn.mp", NULL, 0);
+    if (a && b) {
+        bind(w, a, all);
+        pass(w, a, here, &tape);
+        bind(w, b, mine);                        /* tensors of the host */
+        pass(w, b, g, &other);
+        CHECK(w, near(got.y.data, want.y.data, NODES * OUT) && near(got.dx.data, want.dx.data, NODES * IN));
+        CHECK(w, near(got.dW.data, want.dW.data, IN * OUT));
+        for (int i = 0; i < 7; i++) {
+            CHECK(w, mp_tensor_to(w->gpu, all[i], (DLDevice){kDLCUDA, 0}, &there[i]) == MP_OK);
+            mine[i] = &there[i]->dl_tensor;
+        }
+        bind(w, b, mine);                        /* of the device */
+        pass(w, b, g, &other);
+        compare(w, there, &want);
+        same_bits(w, b, g, &other, there);
+        capture(w, b, g, &other, there, &want);
+    }
+    mp_tape_destroy(tape);
+    mp_tape_destroy(other);
+    mp_layer_destroy(a);
+    mp_layer_destroy(b);
+    mp_graph_destroy(here);
+    mp_graph_destroy(g);
+    for (int i = 0; i < 7; i++)
+        if (there[i])
+            there[i]->deleter(there[i]);
+    free_values(&want);
+    free_values(&got);
+}
+
+/* ---- A loop that ends when a kernel finds it has ------------------------------------------------------------------ */
+
+static void test_until(world *w, const char *folder)
+{
+    mp_context *const ctx[] = {w->cpu, w->gpu};
+    mp_iteration it[2] = {{0}, {0}};
+    float *ranks[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++) {
+        mp_graph *g = NULL;
+        CHECK(w, mp_graph_read(ctx[i], "er:1400,6000,1", &g, NULL) == MP_OK);
+        mp_layer *l = layer_of(w, ctx[i], folder, "pagerank.mp", NULL, 0);
+        DLTensor t;
+        DLManagedTensor *host = NULL;
+        if (l) {
+            mp_value_info v = {.size = sizeof v};
+            CHECK(w, mp_layer_value(l, MP_OUTPUT, 0, &v) == MP_OK);
+            CHECK(w, mp_forward(l, g) == MP_OK && mp_output(l, v.name, &t) == MP_OK);
+            CHECK(w, mp_tensor_to(ctx[i], &t, (DLDevice){kDLCPU, 0}, &host) == MP_OK);
+            it[i].size = sizeof it[i];
+            CHECK(w, mp_layer_iteration(l, 0, &it[i]) == MP_OK);
+            ranks[i] = calloc(NODES, sizeof *ranks[i]);
+            if (host) {
+                memcpy(ranks[i], host->dl_tensor.data, NODES * sizeof *ranks[i]);
+                host->deleter(host);
+            }
+        }
+        mp_layer_destroy(l);
+        mp_graph_destroy(g);
+    }
+    CHECK(w, it[0].steps > 3 && it[0].steps < 200 && llabs((long long)(it[0].steps - it[1].steps)) < 3);
+    CHECK(w, ranks[0] && ranks[1] && near(ranks[1], ranks[0], NODES));
+    free(ranks[0]);
+    free(ranks[1]);
+}
+
+/* ---- What must be refused ----------------------------------------------------------------------------------------- */
+
+static void test_refusals(world *w)
+{
+    tensor x;
+    DLManagedTensor *out = NULL;
+    make(w, &x, 3, 2, 1);
+    CHECK(w, mp_tensor_to(w->cpu, &x.t, (DLDevice){kDLCUDA, 0}, &out) == MP_USAGE);
+    CHECK(w, mp_tensor_to(w->gpu, &x.t, (DLDevice){kDLCUDA, 7}, &out) == MP_USAGE);
+    CHECK(w, mp_set_stream(w->cpu, NULL) == MP_USAGE);
+    CHECK(w, mp_synchronize(w->cpu) == MP_OK);
+    mp_context *none = NULL;
+    CHECK(w, mp_context_create(&(mp_context_options){.device = {kDLCUDA, 63}}, &none) == MP_OK);
+    CHECK(w, mp_set_stream(none, NULL) == MP_UNSUPPORTED && strstr(mp_error_message(none), "63"));
+    mp_context_destroy(none);
+    free(x.data);
+}
+
+int main(int argc, char **argv)
+{
+    world w = {0};
+    if (argc != 2)
+        return 2;
+    mp_context_create(&(mp_context_options){.threads = 2}, &w.cpu);
+    mp_context_create(&(mp_context_options){.threads = 2, .device = {kDLCUDA, 0}}, &w.gpu);
+    if (mp_set_stream(w.gpu, NULL) != MP_OK) {
+        printf("skipped: %s\n", mp_error_message(w.gpu));
+        return SKIPPED;
+    }
+    test_gcn(&w, argv[1]);
+    test_until(&w, argv[1]);
+    test_refusals(&w);
+    uint64_t left = 1;
+    mp_device_memory(w.gpu, &left, NULL);
+    CHECK(&w, left == 0);
+    mp_context_destroy(w.cpu);
+    mp_context_destroy(w.gpu);
+    printf(w.failed ? "%d failed\n" : "ok\n", w.failed);
+    return w.failed != 0;
+}
