@@ -84,10 +84,14 @@ static mp_status open_context(mp_context *ctx, device *d)
     return result ? fail(ctx, d, result, d->name) : MP_OK;
 }
 
+/* What is freed goes back to the pool, and the pool's to the device: others may want it. */
 static void close_device(mp_context *ctx, device *d)
 {
-    void *before;
+    void *before, *blocks = NULL;
     if (d->cu && d->api.push(d->cu) == 0) {
+        d->api.synchronize(ctx->stream);
+        if (d->pools && d->api.pool_get(&blocks, d->number) == 0)
+            d->api.pool_trim(blocks, 0);
         if (d->event)
             d->api.event_drop(d->event);
         if (d->seen)

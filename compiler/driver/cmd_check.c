@@ -149,9 +149,11 @@ static exit_status compare_outputs(checking *k, const char *graph, const pair *p
 {
     exit_status st = EXIT_DONE;
     for (uint32_t i = 0; i < k->joint.n_outputs && st == EXIT_DONE; i++) {
-        DLTensor t;
-        mp_status m = mp_output(k->s->layer, k->joint.l->outputs[i].name, &t);
-        st = m ? cli_report(k->s->ctx, m) : compare_array(k, FOUND_OUTPUT, graph, p, i, &t);
+        DLManagedTensor *t = NULL;
+        mp_status m = session_output(k->s, k->joint.l->outputs[i].name, &t);
+        st = m ? cli_report(k->s->ctx, m) : compare_array(k, FOUND_OUTPUT, graph, p, i, &t->dl_tensor);
+        if (t)
+            t->deleter(t);
     }
     return st;
 }

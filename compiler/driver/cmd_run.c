@@ -44,34 +44,10 @@ static exit_status save(session *s, pending *p, const DLTensor *t, const char *p
     return cli_fail(EXIT_SYSTEM, "%s: %s", path, text);
 }
 
-static tensor_type type_of(const DLTensor *t)
-{
-    tensor_type type = TENSOR_F32;
-    tensor_type_of(t->dtype, &type);
-    return type;
-}
-
-/* The memory of a tensor that is only looked at. */
-static void keep(void *ud)
-{
-    (void)ud;
-}
-
-/* An output, in memory of the host's; freed by its deleter. */
-static mp_status output(session *s, const char *name, DLManagedTensor **out)
-{
-    DLTensor t;
-    mp_status st = mp_output(s->layer, name, &t);
-    if (!st)
-        st = tensor_on_device(&t) ? mp_tensor_to(s->ctx, &t, (DLDevice){kDLCPU, 0}, out)
-                                  : tensor_wrap(s->ctx, type_of(&t), t.ndim, t.shape, t.strides, tensor_data(&t), keep, NULL, out);
-    return st;
-}
-
 static exit_status save_output(session *s, pending *p, const char *name, const char *path)
 {
     DLManagedTensor *t;
-    mp_status st = output(s, name, &t);
+    mp_status st = session_output(s, name, &t);
     if (st)
         return cli_report(s->ctx, st);
     exit_status end = save(s, p, &t->dl_tensor, path);
@@ -198,7 +174,7 @@ static void print_table(session *s)
     for (int i = 0; i < mp_layer_count(s->layer, MP_OUTPUT); i++) {
         mp_value_info v = {.size = sizeof v};
         DLManagedTensor *t;
-        if (mp_layer_value(s->layer, MP_OUTPUT, i, &v) != MP_OK || output(s, v.name, &t) != MP_OK)
+        if (mp_layer_value(s->layer, MP_OUTPUT, i, &v) != MP_OK || session_output(s, v.name, &t) != MP_OK)
             continue;
         print_line(v.name, &t->dl_tensor);
         t->deleter(t);

@@ -111,6 +111,26 @@ const DLTensor *session_gradient(const session *s, const char *name)
     return &s->data.gradients[i]->dl_tensor;
 }
 
+/* ---- Outputs ----------------------------------------------------------------------------------------------------- */
+
+/* The memory of a tensor that is only looked at. */
+static void keep(void *ud)
+{
+    (void)ud;
+}
+
+mp_status session_output(const session *s, const char *name, DLManagedTensor **out)
+{
+    DLTensor t;
+    tensor_type type = TENSOR_F32;
+    mp_status st = mp_output(s->layer, name, &t);
+    if (st)
+        return st;
+    tensor_type_of(t.dtype, &type);
+    return tensor_on_device(&t) ? mp_tensor_to(s->ctx, &t, (DLDevice){kDLCPU, 0}, out)
+                                : tensor_wrap(s->ctx, type, t.ndim, t.shape, t.strides, tensor_data(&t), keep, NULL, out);
+}
+
 /* ---- Open and close ---------------------------------------------------------------------------------------------- */
 
 exit_status session_open(const cli_options *o, session *s)

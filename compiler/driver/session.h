@@ -31,6 +31,8 @@ exit_status session_prepare_training(session *s);
 exit_status session_bind_gradients(const cli_options *o, session *s);
 /* The array bound as the gradient of the input or param of that name; NULL. */
 const DLTensor *session_gradient(const session *s, const char *name);
+/* An output, in memory of the host's; freed by its deleter. */
+mp_status session_output(const session *s, const char *name, DLManagedTensor **out);
 /* The layer again in `c`, lowered and through the passes, with the static arguments that the data settled. */
 exit_status session_lower(session *s, compilation *c);
 void session_close(session *s);

@@ -59,9 +59,10 @@ class Usage(Case):
         self.write("-a.mp", GCN)
         self.mpc("--emit", "ast", "--", "-a.mp")
 
-    def test_what_this_build_lacks(self):
+    def test_a_machine_without_cuda(self):
         self.write("a.mp", GCN)
-        self.assertIn("CUDA", self.mpc("a.mp", "--target", "cuda", status=3)[1])
+        self.env = dict(self.env, MPC_LIBCUDA="/nowhere", MPC_NVRTC="/nowhere")
+        self.assertIn("NVRTC", self.mpc("a.mp", "--target", "cuda", status=3)[1])
         self.assertIn("CUDA", self.mpc("run", "a.mp", "--target", "cuda", "--graph", "karate", status=3)[1])
 
     def test_cuda_kernels_are_printed_without_cuda(self):

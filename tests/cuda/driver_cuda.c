@@ -319,6 +319,7 @@ FN(int, cuMemAlloc_v2, (uint64_t *p, size_t bytes)) { return cuMemAllocAsync(p, 
 FN(int, cuMemFree_v2, (uint64_t p)) { return cuMemFreeAsync(p, NULL); }
 FN(int, cuDeviceGetDefaultMemPool, (void **pool, int device)) { (void)device; *pool = &driver; return OK; }
 FN(int, cuMemPoolSetAttribute, (void *pool, int attribute, void *value)) { (void)pool, (void)attribute, (void)value; return OK; }
+FN(int, cuMemPoolTrimTo, (void *pool, size_t bytes)) { (void)pool, (void)bytes; return OK; }
 FN(int, cuMemHostAlloc, (void **p, size_t bytes, unsigned flags)) { (void)flags; return (*p = calloc(bytes, 1)) ? OK : NO_MEMORY; }
 FN(int, cuMemFreeHost, (void *p)) { free(p); return OK; }
 

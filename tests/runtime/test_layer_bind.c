@@ -199,7 +199,7 @@ static mp_module *compile(void *ud, const char *layer, const int64_t *dims, cons
     if (j->refuse || strcmp(layer, "SPMM") || n != 2 || values[1] != 2)
         return NULL;
     mp_module *m = NULL;
-    module_from_table(j->ctx, j->table, &(module_source){ released, NULL, j }, &m);
+    module_from_table(j->ctx, j->table, &(module_source){ .release = released, .ud = j }, &m);
     return m;
 }
 
@@ -222,7 +222,7 @@ static void specialise(check *c, const mp_module_v1 *table)
     for (int round = 0; round < 3; round++) {           /* fitting; another layer comes back; nothing comes back */
         jit j = { .ctx = c->ctx, .table = round == 1 ? (mp_module_v1 *)(uintptr_t)table : &small, .refuse = round == 2 };
         mp_module *mod = NULL;
-        OK(c, module_from_table(c->ctx, table, &(module_source){ released, compile, &j }, &mod));
+        OK(c, module_from_table(c->ctx, table, &(module_source){ .release = released, .specialise = compile, .ud = &j }, &mod));
         for (int again = 0; again < 2; again++) {
             mp_layer *l = NULL;
             OK(c, mp_layer_create(mod, "SPMM", (mp_static[]){ MP_REAL("scale", 2) }, 1, &l));
