@@ -156,7 +156,7 @@ exit_status session_open(const cli_options *o, session *s)
         return cli_report(s->ctx, m);
     s->backward = o->command != CMD_CHECK && (o->cotangents.n || o->grad_out.n || o->backward);
     s->training = s->backward || o->train;
-    s->layer->no_dropout = !o->train;
+    s->layer->no_dropout = !o->train && o->command != CMD_CHECK;     /* a check is of both passes */
     m = bind_data(s->ctx, s->layer, o, &s->data);
     if (m)
         return cli_report(s->ctx, m);

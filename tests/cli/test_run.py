@@ -79,6 +79,10 @@ class Run(Case):
         self.assertTrue(all(d["right"] and d["directions"] for d in j["derivatives"] if d["name"] != "none"))
         self.assertEqual(self.json("check", "gcn.mp", "--grad", "none")["derivatives"], [])
 
+    def test_check_has_dropout_on_a_graph_that_is_given(self):
+        self.write("drop.mp", "layer Drop(d) { node x[d]; update g = dropout(sum(src.x), 0.5); }")
+        self.mpc("check", "drop.mp", "--graph", "karate", "-D", "d=3")
+
     def test_check_knows_kinks_and_what_is_held(self):
         # relu at 0, a function with steps, stop_gradient, two sides, a dim that divides
         self.write("kinks.mp", """layer Kinks(d, heads) {
