@@ -167,12 +167,32 @@ static bool is_foreign(const object_bytes *o)
     return memcmp(h.e_ident, ELFMAG, SELFMAG) == 0 && h.e_machine != here;
 }
 
+/* A device or a pipe: it is written to, as a file in its place would be none. */
+static bool is_special(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
+
+static bool copy_into(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    bool ok = in && out;
+    char bytes[4096];
+    for (size_t n; ok && (n = fread(bytes, 1, sizeof bytes, in)) > 0;)
+        ok = fwrite(bytes, 1, n, out) == n;
+    if (in)
+        fclose(in);
+    return (!out || fclose(out) == 0) && ok;
+}
+
 bool link_shared(const char *path, const object_bytes *objects, size_t n_objects, const char *const *extra,
                  size_t n_extra, char *err, size_t err_size)
 {
     /* Beside the result, so that the last step is a rename; a folder of its own, so that no name can clash.
      */
-    size_t room = strlen(path) + 32;
+    const bool special = is_special(path);
+    size_t room = strlen(path) + sizeof P_tmpdir + 32;
     char *folder = malloc(room), *library = malloc(room + 16);
     char **files = calloc(n_objects ? n_objects : 1, sizeof *files);
     size_t written = 0;
@@ -187,7 +207,10 @@ bool link_shared(const char *path, const object_bytes *objects, size_t n_objects
         snprintf(err, err_size, "out of memory");
         goto done;
     }
-    snprintf(folder, room, "%s%s.tmp-XXXXXX", path[0] == '-' ? "./" : "", path); /* never read as an option */
+    if (special)
+        snprintf(folder, room, "%s/mpc-XXXXXX", P_tmpdir);
+    else
+        snprintf(folder, room, "%s%s.tmp-XXXXXX", path[0] == '-' ? "./" : "", path); /* never read as an option */
     if (!mkdtemp(folder)) {
         snprintf(err, err_size, "cannot write \"%s\": %s", path, strerror(errno));
         goto done;
@@ -207,7 +230,7 @@ bool link_shared(const char *path, const object_bytes *objects, size_t n_objects
         }
     }
     ok = link_files(library, files, n_objects, extra, n_extra, err, err_size);
-    if (ok && rename(library, path) != 0) {
+    if (ok && (special ? !copy_into(library, path) : rename(library, path) != 0)) {
         snprintf(err, err_size, "cannot write \"%s\": %s", path, strerror(errno));
         ok = false;
     }

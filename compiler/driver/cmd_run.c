@@ -31,6 +31,9 @@ static exit_status check_outputs(const cli_options *o, session *s)
 
 static exit_status save(session *s, pending *p, const DLTensor *t, const char *path)
 {
+    for (uint32_t i = 0; i < p->files.n; i++)
+        if (strcmp(p->files.at[i].path, path) == 0 && strcmp(p->files.at[i].temporary, path) != 0)
+            return cli_fail(EXIT_USAGE, "%s: two results cannot go to one file", path);
     const char *temporary = pending_add(p, path);
     if (!temporary)
         return cli_fail(EXIT_SYSTEM, "out of memory");

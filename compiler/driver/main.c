@@ -1,5 +1,7 @@
 /* mpc, the command. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "compiler/driver/cli.h"
 #include "compiler/driver/version.h"
@@ -48,5 +50,9 @@ int main(int argc, char **argv)
     }
     exit_status st = dispatch(&o);
     options_free(&o);
+    errno = 0;
+    bool written = fflush(stdout) == 0 && !ferror(stdout);      /* before exit() would lose what could not be written */
+    if (!written && st == EXIT_DONE)
+        st = cli_fail(EXIT_SYSTEM, "cannot write to standard output: %s", errno ? strerror(errno) : "an earlier write failed");
     return (int)st;
 }
