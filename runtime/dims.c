@@ -113,8 +113,9 @@ static mp_status conflict(mp_context *ctx, const desc_layer *l, const dim_shape 
     const desc_dim *d = &l->dims[s->value->dims[axis]];
     reasons(l, d, v, why, sizeof why);
     int at = (int)axis + (desc_value_has_rows(s->value) ? 1 : 0);
-    return error_set(ctx, MP_INVALID, "%s: %s has shape %s, but must have %s; axis %d is %lld, but %s %s%s", l->name,
-                     s->value->name, given, expected, at, (long long)s->shape[at], d->text, but, why);
+    return error_set(ctx, MP_INVALID, "%s: %s has shape %s, but must have %s; axis %d is %lld, %s%s%s%s%s", l->name,
+                     s->value->name, given, expected, at, (long long)s->shape[at], *but ? "but " : "not ", d->text,
+                     *but ? " " : "", but, why);
 }
 
 /* ---- Solving ---------------------------------------------------------------------------------------------------- */
@@ -130,7 +131,11 @@ static mp_status use(mp_context *ctx, const desc_layer *l, const dim_shape *s, u
     case DESC_FINE:
         if (x == extent)
             return MP_OK;
-        snprintf(but, sizeof but, "is %lld", (long long)x);
+        snprintf(but, sizeof but, "%lld", (long long)x);
+        if (strcmp(d->text, but) == 0)          /* a number in the program, or one that -D made */
+            but[0] = 0;
+        else
+            snprintf(but, sizeof but, "is %lld", (long long)x);
         return conflict(ctx, l, s, axis, v, but);
     case DESC_OVERFLOW: return conflict(ctx, l, s, axis, v, desc_why_text(DESC_OVERFLOW));
     case DESC_REMAINDER: return conflict(ctx, l, s, axis, v, desc_why_text(DESC_REMAINDER));
