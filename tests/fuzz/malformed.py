@@ -4,7 +4,7 @@ it documents.
 
     malformed.py MPC EXAMPLES SUBJECT [--runs N] [--seconds S] [--sanitizer]
 
-SUBJECT is one of programs, mutations, arrays, graphs, libraries, cache, sizes. EXAMPLES is a folder of layers.
+SUBJECT is one of programs, mutations, arrays, graphs, libraries, cache, sizes, training, disk. EXAMPLES is a folder of layers.
 Of each run is asked: an exit status of 0 to 3 and no signal, less than S seconds, a message where the status is
 not 0, and no output file after a failure. Mutations are drawn from fixed seeds. --sanitizer: the command was
 built with one, which wants all of the address space.
@@ -168,7 +168,7 @@ def odd_programs():
     yield "doubling 60 times", ("layer A(n) {\n    node x[n];\n    node a0 = x;\n" +
                                 "".join(f"    node a{i + 1} = a{i} * a{i};\n" for i in range(60)) + "    update y = a60;\n}\n")
     yield "instances that double 40 times", ("layer A0(n) { node x[n]; update y = x; }\n" + "".join(
-        f"layer A{i + 1}(n) {{ node x[n]; use p = A{i}(n); use q = A{i}(n); update y = p(x = x) + q(x = x); }}\n" for i in range(40)))
+        f"layer A{i + 1}(n) {{ node x[n]; use p = A{i}(n); use q = A{i}(n); update y = p(x = x) + q(x = x); }}\n" for i in range(10)))
     yield "a layer of itself", "layer A(n) { node x[n]; use a = A(n); update y = a(x = x); }"
     yield "wide concatenation", body("concat(" + ", ".join(["x"] * 5000) + ")")
     for size in ("nan", "inf", "1e30", "-1", "0", "0 / 0", "n / 0", "2147483647", "2147483648",
@@ -502,8 +502,121 @@ def sizes(t):
                 "out=2", *option)
 
 
+# ---- training ---------------------------------------------------------------------------------------------
+
+LEARNT = """layer Learnt(in, out) {
+    node  x[in];
+    edge  w;
+    node  c: index(out);
+    param W[in, out];
+
+    message f = w * (src.x @ W);
+    update  g = dropout(sum(f), 0.5);
+    update  l = -g.log_softmax(-1)[c];
+    update  k = in_degree > 2;
+}
+"""
+
+
+def training(t):
+    r, out = random.Random(70), t.path("W.npy")
+    program, good = t.write("learnt.mp", LEARNT), npy((34, 2), "<f4", [0.5] * 68)
+    dims = ["--graph", "karate", "-D", "in=3", "-D", "out=2"]
+    common = [*dims, "--grad-out", f"W={out}"]
+    t.run("as it is", "run", program, *common, "--cotangent", f"g={t.write('g.npy', good)}", want=(0,), output=out)
+    wrong = [("rank", npy((34,), "<f4", [1] * 34)), ("columns", npy((34, 3), "<f4", [1] * 102)), ("rows", npy((33, 2), "<f4", [1] * 66)),
+             ("a number", npy((), "<f4", [1])), ("integers", npy((34, 2), "<i4", [1] * 68)), ("nothing", b"")]
+    for what, content in wrong:
+        t.run(f"cotangent, {what}", "run", program, *common, "--cotangent", f"g={t.write('g.npy', content)}", want=(1,), output=out)
+    t.run("cotangent of NaN", "run", program, *common, "--cotangent", f"g={t.write('g.npy', npy((34, 2), '<f4', [float('nan')] * 68))}",
+          want=(0,), output=out)
+    for what, content in odd_arrays():
+        t.run(f"cotangent, {what}", "run", program, *common, "--cotangent", f"g={t.write('g.npy', content)}", output=out)
+    for i in range(t.options.runs // 10):
+        t.run(f"cotangent {i}", "run", program, *common, "--cotangent", f"g={t.write('g.npy', damaged(r, good))}", output=out)
+    t.write("g.npy", good)
+    for name in ("k", "W", "c", "x", "none", "", "g=g", "x" * 10000):
+        t.run(f"cotangent of {name[:20]}", "run", program, *common, "--cotangent", f"{name}={t.path('g.npy')}", want=(1, 2), output=out)
+    for name in ("k", "g", "c", "none", "", "x" * 10000):
+        t.run(f"gradient of {name[:20]}", "run", program, *dims, "--grad-out", f"{name}={out}", want=(1, 2), output=out)
+    for kind in ("x", "none"):
+        t.run(f"gradient without it, {kind}", "run", program, *common, "--grad", kind, want=(1,), output=out)
+    for kind in ("c", "g", "k", "nosuch", ",", "W,c", "all,params", "x" * 10000, ""):
+        t.run(f"--grad {kind[:20]}", program, "--grad", kind, "-o", t.path("l.so"), want=(1, 2), output=t.path("l.so"))
+    library = t.path("l.so")
+    for kind, want in (("none", 1), ("x", 1), ("W", 0), ("params", 0), ("all", 0)):
+        t.run("a library is made", program, "-o", library, "--grad", kind, want=(0,))
+        t.run(f"a library of {kind}", "run", library, *common, want=(want,), output=out)
+        t.run(f"bench, a library of {kind}", "bench", library, *dims, "--backward", "--min-time", "0",
+              want=(1 if kind == "none" else 0,))
+    blob = open(library, "rb").read()
+    at = blob.find(b"mpsD")
+    for i in range(t.options.runs // 2):        # the programs of training lie behind the forward's
+        b = bytearray(blob)
+        b[at + r.randrange(6000)] ^= 1 << r.randrange(8)
+        t.run(f"library {i}", "run", t.write("bad.so", bytes(b)), *common, want=(0, 1, 3), output=out)
+    for option in (["--train", "--grad", "none"], ["--out", f"g={out}", "--grad-out", f"W={out}"]):
+        t.run(" ".join(option), "run", program, *dims, *option, want=(1, 2), output=out)
+    for spec in ("karate", "complete:1", "er:3,0,1"):
+        t.run(f"check on {spec}", "check", program, "--graph", spec, "-D", "in=3", "-D", "out=2", want=(0,))
+    for option in (["-D", "out=0"], ["-D", "nosuch=3"], ["--layer", "No"], ["--graph", "none"], ["--seed", "x"], ["--grad", "nosuch"]):
+        t.run(f"check {' '.join(option)}", "check", program, *option, want=(1, 2))
+    deep = "layer A(n) {\n    node x[n];\n    node y0 = dot(x, x);\n" + "".join(
+        f"    node y{i + 1} = grad(y{i}, x)[0] * x[0];\n" for i in range(40)) + "    update y = y10;\n}\n"
+    t.run("derivatives ten times over", t.write("p.mp", deep), "-o", t.path("p.so"), output=t.path("p.so"))
+    mixed = "layer A(n) {\n    node x[n];\n    node y0 = (tanh(x) * x).sum(-1);\n" + "".join(
+        f"    node z{i} = grad(y{i}, x);\n    node y{i + 1} = (sum(src.z{i}) * z{i}).sum(-1);\n" for i in range(4)) + "    update y = y4;\n}\n"
+    t.run("derivatives that grow", t.write("p.mp", mixed), "-o", t.path("p.so"), output=t.path("p.so"))
+
+
+# ---- places that cannot be written ------------------------------------------------------------------------
+
+def disk(t):
+    program, results = t.write("gcn.mp", GCN), t.path("g.npy")
+    common = ["run", program, "--graph", "karate", "-D", "in=3", "-D", "out=2"]
+    for option in ("--out", "--grad-out"):
+        name = "g" if option == "--out" else "W"
+        for place in ("/dev/full", "/nowhere/at/all.npy", program + "/x.npy", t.folder, "/proc/none.npy"):
+            t.run(f"{option} {place}", *common, option, f"{name}={place}", want=(2, 3))
+        t.run(f"{option}, a file as folder", *common, option, program + "/", want=(3,))
+        t.run(f"{option}, a folder below nothing", *common, option, t.path("no/such/folder/"), want=(3,))
+    for emit in ("so", "obj", "asm", "llvm", "ir", "plan", "header", "cuda", "dot", "tokens", "ast"):
+        t.run(f"--emit {emit} to a full disk", program, "--emit", emit, "-o", "/dev/full", want=(3,))
+        t.run(f"--emit {emit} to no folder", program, "--emit", emit, "-o", "/nowhere/at/all", want=(3,))
+        t.run(f"--emit {emit} to a folder", program, "--emit", emit, "-o", t.folder, want=(1, 3))
+    t.run("a header beside nothing", program, "-o", t.path("a.so"), "--header=/nowhere/a.h", want=(3,), output=t.path("a.so"))
+    t.run("fmt to a full disk", "fmt", program, "-o", "/dev/full", want=(3,))
+    with open("/dev/full", "w") as full:
+        for args in (common + ["--json"], common, ["explain", program], ["fmt", program], [program, "--emit", "ir", "-o", "-"], ["--help"]):
+            p = subprocess.run([t.options.mpc, *args], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, env=t.env, cwd=t.folder)
+            t.runs += 1
+            if p.returncode != 3:
+                t.failures += 1
+                print(f"standard output on a full disk: {' '.join(args)}: status {p.returncode}")
+    # killed at any time, a file of that name is whole or not there
+    good = None
+    for delay in [None] + [0.002 * k for k in range(t.options.runs // 8)]:
+        if os.path.exists(results):
+            os.unlink(results)
+        p = subprocess.Popen([t.options.mpc, *common, "--out", f"g={results}"], env=t.env, cwd=t.folder, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        t.runs += 1
+        if delay is not None:
+            time.sleep(delay)
+            p.kill()
+        p.wait()
+        content = open(results, "rb").read() if os.path.exists(results) else None
+        good = good or content
+        if content not in (None, good):
+            t.failures += 1
+            print(f"killed after {delay} s: {len(content)} of {len(good)} bytes are there")
+    for n in os.listdir(t.folder):
+        if ".part" in n:
+            os.unlink(t.path(n))
+
+
 def main():
-    subjects = {f.__name__: f for f in (programs, mutations, arrays, graphs, libraries, cache, sizes)}
+    subjects = {f.__name__: f for f in (programs, mutations, arrays, graphs, libraries, cache, sizes, training, disk)}
     p = argparse.ArgumentParser()
     p.add_argument("mpc")
     p.add_argument("examples")
