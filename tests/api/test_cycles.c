@@ -1,5 +1,5 @@
 /*
- * Compile, run, destroy, again and again: through mpc.h and mp.h only. After each cycle the context holds
+ * Compile, run, train, destroy, again and again: through mpc.h and mp.h only. After each cycle the context holds
  * not a byte, every cycle gives the same numbers, and objects may go in any order.
  *
  *     test_cycles [CYCLES]
@@ -113,6 +113,39 @@ static void run_instances(cycle *c, const mpc_options *options)
     mp_layer_destroy(layer);
 }
 
+/* Training: params, tapes that are filled twice, left unread, or outlive their layer. */
+static void run_training(cycle *c, const mpc_options *options, int round)
+{
+    mp_module *module = NULL;
+    mp_layer *layer = NULL;
+    mp_params *params = NULL;
+    mp_tape *read = NULL, *unread = NULL;
+    mp_static statics[] = { MP_DIM("in", IN), MP_DIM("out", OUT) };
+    mp_adam adam = MP_ADAM_DEFAULT;
+    float x[NODES * IN], dx[NODES * IN];
+    DLTensor tx = matrix(x, (int64_t[]){ NODES, IN }), tdx = matrix(dx, (int64_t[]){ NODES, IN });
+    fill(x, NODES * IN, 3);
+    bool fine = good(c, mpc_compile_text(c->ctx, "gcn.mp", source, options, &module), "compile") &&
+                good(c, mp_layer_create(module, "Two", statics, 2, &layer), "layer") &&
+                good(c, mp_bind(layer, "x", &tx, 0), "x") && good(c, mp_bind_grad(layer, "x", &tdx, 0), "the gradient of x") &&
+                good(c, mp_params_create(layer, 1, &params), "params");
+    for (int i = 0; i < 2 && fine; i++)
+        fine = good(c, mp_forward_train(layer, c->graph, 1, &read), "forward") &&
+               good(c, mp_backward(layer, read), "backward") && good(c, mp_params_adam(params, &adam), "step");
+    if (fine && good(c, mp_forward_train(layer, c->graph, 2, &unread), "forward") && !isfinite(dx[0])) {
+        printf("Two: the gradient of x is no number\n");
+        c->failed++;
+    }
+    mp_module_destroy(module);
+    if (round % 2)
+        mp_tape_destroy(unread);
+    mp_layer_destroy(layer);
+    if (!(round % 2))
+        mp_tape_destroy(unread);
+    mp_tape_destroy(read);
+    mp_params_destroy(params);
+}
+
 /* What fails leaves nothing behind either. */
 static void fail(cycle *c, const mpc_options *options)
 {
@@ -146,6 +179,8 @@ static int one(int round, float *g)
     run(&c, &options, g);
     if (!c.failed)
         run_instances(&c, &options);
+    if (!c.failed)
+        run_training(&c, &options, round);
     if (!c.failed)
         fail(&c, &options);
     mp_layer_destroy(c.layer);
