@@ -78,7 +78,7 @@ class Case(unittest.TestCase):
     def mpc(self, *args, status=0, stdin=None):
         """Runs the command in the test's folder; (stdout, stderr)."""
         p = subprocess.run([MPC, *args], cwd=self.dir, env=self.env, input=stdin, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=60, **({} if stdin else {"stdin": subprocess.DEVNULL}))
+                           stderr=subprocess.PIPE, timeout=600, **({} if stdin else {"stdin": subprocess.DEVNULL}))
         out, err = p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
         self.assertEqual(p.returncode, status, f"mpc {' '.join(args)}\n{out}\n{err}")
         if status:

@@ -26,7 +26,7 @@ def without_layout_of_comments(text):
 
 
 def run(command):
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def check(mpc, path, line, text, folder):

@@ -6,7 +6,7 @@ it documents.
 
 SUBJECT is one of programs, mutations, arrays, graphs, libraries, cache, sizes, training, disk. EXAMPLES is a folder of layers.
 Of each run is asked: an exit status of 0 to 3 and no signal, less than S seconds, a message where the status is
-not 0, and no output file after a failure. Mutations are drawn from fixed seeds. --sanitizer: the command was
+not 0, and no output file after a failure. Seconds are the processor's, so that a busy machine is no failure. Mutations are drawn from fixed seeds. --sanitizer: the command was
 built with one, which wants all of the address space.
 """
 import argparse
@@ -16,6 +16,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import tempfile
 import time
 
 MEMORY = 8 << 30
+PATIENCE = 60       # as many times the seconds may pass on the clock
 GCN = """layer GCN(in, out) {
     node  x[in];
     edge  w;
@@ -54,6 +56,8 @@ class Trial:
 
     def limits(self):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        seconds = int(self.options.seconds + 1)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         if not self.options.sanitizer:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
@@ -64,7 +68,7 @@ class Trial:
         try:
             p = subprocess.run([self.options.mpc, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                               timeout=self.options.seconds, preexec_fn=self.limits, env=env or self.env, cwd=self.folder)
+                               timeout=self.options.seconds * PATIENCE, preexec_fn=self.limits, env=env or self.env, cwd=self.folder)
             status, err = p.returncode, p.stderr.decode("utf-8", "replace")
         except subprocess.TimeoutExpired:
             status, err = None, ""
@@ -73,7 +77,7 @@ class Trial:
         if status is None:
             wrong = f"still running after {seconds:.1f} s"
         elif status < 0:
-            wrong = f"ended by signal {-status}"
+            wrong = "took too long" if -status == signal.SIGXCPU else f"ended by signal {-status}"
         elif status not in want:
             wrong = f"status {status}, wanted {want}"
         elif "runtime error:" in err or "Sanitizer" in err:

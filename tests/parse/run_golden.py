@@ -24,7 +24,7 @@ def main():
                 continue
             run += 1
             command = [tool, mode, path]
-            got = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
+            got = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
             want = b""
             if mode != "laws" and not bless:
                 with open(golden, "rb") as f:

@@ -33,7 +33,7 @@ def main():
                 continue
             run += 1
             command = [tool] + flags + arguments(path) + [path]
-            got = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
+            got = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
             with open(golden, "rb") as f:
                 want = f.read()
             crashed = got.returncode not in (0, 1)
