@@ -24,7 +24,7 @@ STAGES = {
     "compiler/lower": ["compiler/support", "compiler/sema", "compiler/ir", "compiler/derive"],
     "compiler/passes": ["compiler/support", "compiler/ir"],
     "compiler/train": ["compiler/support", "compiler/ir", "compiler/derive", "compiler/passes"],
-    "compiler/plan": ["compiler/support", "compiler/ir", "runtime"],       # the description that a module carries
+    "compiler/plan": ["compiler/support", "compiler/ir", "compiler/passes", "runtime"],     # what work costs; the description
     "codegen/cpu": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
     "codegen/cuda": ["compiler/support", "compiler/ir", "compiler/plan", "runtime"],
     "compiler/driver": ["include", "runtime", "codegen/cpu", "codegen/cuda"] + [
