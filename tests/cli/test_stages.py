@@ -27,6 +27,19 @@ ODD = """layer Odd(int, double = int * 2) {
 
 
 class Stages(Case):
+    def test_vectors_of_each_machine(self):
+        """Products and walks become vectors as wide as the machine has them, masks where it has those."""
+        self.write("a.mp", GAT)
+        machines = {"x86-64-v2": (r"\bmulps\b", r"%[yz]mm"), "x86-64-v3": (r"vfmadd\w+ps.*%ymm", "%zmm"),
+                    "x86-64-v4": (r"vfmadd\w+ps.*%zmm", None), "aarch64": (r"fmla\s+v\d+\.4s", r"%[xyz]mm")}
+        for arch, (there, not_there) in machines.items():
+            text = self.mpc("a.mp", "--arch", arch, "--grad", "none", "--emit", "asm", "-o", "-")[0]
+            self.assertGreater(len(re.findall(there, text)), 20, arch)
+            if not_there:
+                self.assertIsNone(re.search(not_there, text), arch)
+            if arch == "x86-64-v4":
+                self.assertRegex(text, r"\{%k\d\}", arch)
+
     def test_each_stage(self):
         self.write("a.mp", GAT)
         has = {"tokens": "layer", "ast": "GAT", "ir": "layer GAT", "plan": "kernel", "llvm": "define", "asm": "mp_module_v1",
