@@ -92,6 +92,22 @@ int64_t dice_below(dice *d, int64_t n);
 double dice_normal(dice *d);
 void dice_shuffle(dice *d, int32_t *list, int64_t n);
 
+/* ---- papers.c: a graph of papers ---------------------------------------------------------------------------------- */
+
+typedef struct papers {
+    int64_t n, n_edges, features, classes;
+    int32_t *src, *dst, *y;
+    float *x, *mask[3];                     /* rows of words; mask: training, validation, test */
+} papers;
+
+/* `labels` papers of each field are for training, a third of the others for validation. */
+void papers_make(papers *t, uint64_t seed, int64_t n, int64_t labels);
+/* x (or its sparse rows), edge_src, edge_dst, y, train_mask, val_mask, test_mask. */
+void papers_read(papers *t, mp_context *ctx, const char *folder);
+/* As is usual: each row of words sums to 1; rows without words stay zero. */
+void papers_normalise(papers *t);
+void papers_free(papers *t);
+
 /* ---- trainer.c: a layer with its params -------------------------------------------------------------------------- */
 
 void *room(int64_t n, size_t size);         /* zeroed, never NULL */
@@ -124,5 +140,7 @@ const float *output_floats(mp_context *ctx, mp_layer *l, const char *name);
 /* Of the rows that `mask` marks: the share whose greatest of `classes` logits is that of y, and the mean cross entropy. */
 double accuracy(const float *logits, const int32_t *y, const float *mask, int64_t n, int64_t classes);
 double cross_entropy(const float *logits, const int32_t *y, const float *mask, int64_t n, int64_t classes);
+/* Does the last of n losses lie above the mean of the ten before it? Where the programs of GCN and its kin stop. */
+bool loss_rises(const double *loss, int64_t n);
 
 #endif

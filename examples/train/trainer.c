@@ -142,3 +142,13 @@ double cross_entropy(const float *logits, const int32_t *y, const float *mask, i
     }
     return all > 0 ? loss / all : NAN;
 }
+
+enum { WINDOW = 10 };
+
+bool loss_rises(const double *loss, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = n - 1 - WINDOW; i >= 0 && i < n - 1; i++)
+        sum += loss[i];
+    return n > WINDOW + 1 && loss[n - 1] > sum / WINDOW;
+}
