@@ -5,7 +5,7 @@
  *     train_nodes --model gcn --data FOLDER --runs 10        (a folder such as Planetoid's Cora: docs/accuracy.md)
  *
  * Without a folder the graph is made: papers of six fields cite mostly their own, and a paper's words are mostly, but
- * not only, those of its field. Dropout, loss and both passes run in the layer; the host steps the params, looks
+ * not only, those of its field. Dropout, loss and both passes run in layers; the host joins two, steps the params, looks
  * at the nodes kept for validation after each step, and ends as the papers do: GCN and GraphSAGE with the last step,
  * where the validation loss rises above the mean of the ten before; GAT and APPNP with the step that was best there.
  */
@@ -48,43 +48,98 @@ typedef struct history {
     int64_t n;
 } history;
 
-static void open_layer(trainer *t, const settings *s, const papers *k)
+/* The product of words and weights, a layer of its own; and the rows that it hands to the model, with their gradient. */
+typedef struct words {
+    trainer t;                              /* its params are stepped with the model's */
+    mp_graph *g;                            /* an edge from each word to each paper that has it */
+    int32_t *id;
+    float *share, *z, *dz;
+} words;
+
+static void words_open(words *w, const trainer *t, const papers *k, int64_t width)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < k->n * k->features; i++)
+        n += k->x[i] != 0;
+    int32_t *src = room(n, sizeof *src), *dst = room(n, sizeof *dst);
+    *w = (words){ .t = { .ctx = t->ctx, .module = t->module }, .id = room(k->features, sizeof *w->id), .share = room(n, sizeof *w->share),
+                  .z = room(k->n * width, sizeof *w->z), .dz = room(k->n * width, sizeof *w->dz) };
+    n = 0;
+    for (int32_t i = 0; i < k->n; i++) {
+        for (int32_t f = 0; f < k->features; f++) {
+            float x = k->x[i * k->features + f];
+            if (x == 0)
+                continue;
+            src[n] = f;
+            dst[n] = i;
+            w->share[n++] = x;
+        }
+    }
+    for (int32_t f = 0; f < k->features; f++)
+        w->id[f] = f;
+    check(t->ctx, mp_graph_from_coo(t->ctx, k->features, k->n, n, src, dst, &w->g));
+    free(src);
+    free(dst);
+}
+
+static void words_close(words *w)
+{
+    trainer_reset(&w->t);
+    mp_graph_destroy(w->g);
+    free(w->id);
+    free(w->share);
+    free(w->z);
+    free(w->dz);
+}
+
+/* Both layers, joined: z and its gradient are in memory that one writes and the other reads. */
+static void open_layers(trainer *t, words *w, const settings *s, const papers *k, int64_t width)
 {
     static const struct { const char *model, *layer; } names[] = { { "gcn", "GCN" }, { "gat", "GAT" }, { "sage", "SAGE" },
                                                                    { "appnp", "APPNP" } };
-    const char *name = NULL;
+    const char *name = "";
     for (int i = 0; i < 4; i++)
         name = strcmp(s->model, names[i].model) ? name : names[i].layer;
-    if (!name) {
-        fprintf(stderr, "--model is one of gcn, gat, sage, appnp\n");
-        exit(2);
-    }
-    mp_static statics[5] = { MP_DIM("in", k->features), MP_DIM("hidden", s->hidden), MP_DIM("classes", k->classes),
-                             MP_REAL("drop", s->drop), MP_DIM("heads", s->heads) };
-    trainer_layer(t, name, statics, strcmp(name, "GAT") ? 4 : 5);
-    mp_layer *both[2] = { t->layer, t->test };
+    trainer_layer(&w->t, "Words", (mp_static[]){ MP_DIM("words", k->features), MP_DIM("out", width), MP_REAL("drop", s->drop) }, 3);
+    trainer_layer(t, name, (mp_static[]){ MP_DIM("hidden", s->hidden), MP_DIM("classes", k->classes), MP_REAL("drop", s->drop),
+                                          MP_DIM("heads", s->heads) }, strcmp(name, "GAT") ? 3 : 4);
+    int64_t shape[] = { k->n, width };
+    DLTensor dz = { .data = w->dz, .device = { kDLCPU, 0 }, .ndim = 2, .dtype = { kDLFloat, 32, 1 }, .shape = shape };
+    check(t->ctx, mp_bind_grad(w->t.layer, "z", &dz, 0));
+    check(t->ctx, mp_bind_grad(t->layer, "z", &dz, 0));
+    mp_layer *models[2] = { t->layer, t->test }, *firsts[2] = { w->t.layer, w->t.test };
     for (int i = 0; i < 2; i++) {
-        bind_floats(t->ctx, both[i], "x", k->x, k->n, k->features, MP_CONST);
-        bind_ints(t->ctx, both[i], "y", k->y, k->n);
-        bind_floats(t->ctx, both[i], "mask", k->mask[i], k->n, -1, 0);
+        bind_ints(t->ctx, firsts[i], "word", w->id, k->features);
+        bind_floats(t->ctx, firsts[i], "share", w->share, mp_graph_num_edges(w->g), -1, MP_CONST);
+        bind_floats(t->ctx, firsts[i], "z", w->z, k->n, width, 0);
+        bind_floats(t->ctx, models[i], "z", w->z, k->n, width, 0);
+        bind_ints(t->ctx, models[i], "y", k->y, k->n);
+        bind_floats(t->ctx, models[i], "mask", k->mask[i], k->n, -1, 0);
     }
 }
 
 enum { LABELS = 15 };
 
+/* Of the rows that the words' layer makes. */
+static int64_t width_of(const settings *s)
+{
+    return s->hidden * (!strcmp(s->model, "gat") ? s->heads : !strcmp(s->model, "sage") ? 2 : 1);
+}
+
 /* Steps until the validation loss rises, or nothing has become better there for --patience steps. Returns the test score:
  * of the last step, or of the best. */
-static double train(trainer *t, const settings *s, const papers *k, mp_graph *g, uint64_t seed, history *h)
+static double train(trainer *t, words *w, const settings *s, const papers *k, mp_graph *g, uint64_t seed, history *h)
 {
     mp_adam adam = MP_ADAM_DEFAULT;
     adam.lr = s->lr;
     adam.weight_decay = s->decay;
-    open_layer(t, s, k);
-    trainer_params(t, seed);
+    open_layers(t, w, s, k, width_of(s));
+    trainer_params(&w->t, 2 * seed);
+    trainer_params(t, 2 * seed + 1);
     for (int64_t i = 0; i < mp_params_count(t->params) && !s->decay_all; i++) {
         const char *name;
         check(t->ctx, mp_params_get(t->params, i, &name, NULL, NULL));
-        bool first = !strncmp(name, "first.", 6) || strchr(name, '1');
+        bool first = !strncmp(name, "first.", 6) || !strcmp(name, "b1");
         check(t->ctx, mp_params_set_decay(t->params, name, first ? 1 : 0));
     }
     double best_loss = INFINITY, best_right = 0, score = 0;
@@ -95,8 +150,13 @@ static double train(trainer *t, const settings *s, const papers *k, mp_graph *g,
     progress_begin(&bar, what, s->epochs);
     h->n = 0;
     for (int64_t epoch = 0; epoch < s->epochs && (s->rise || since < s->patience); epoch++) {
-        double loss = trainer_step(t, g, seed << 32 | (uint64_t)epoch);
+        uint64_t call = seed << 32 | (uint64_t)epoch;
+        check(t->ctx, mp_forward_train(w->t.layer, w->g, call, &w->t.tape));
+        double loss = trainer_step(t, g, call);
+        check(t->ctx, mp_backward(w->t.layer, w->t.tape));
+        check(t->ctx, mp_params_adam(w->t.params, &adam));
         check(t->ctx, mp_params_adam(t->params, &adam));
+        check(t->ctx, mp_forward(w->t.test, w->g));
         check(t->ctx, mp_forward(t->test, g));
         const float *logits = output_floats(t->ctx, t->test, "logits");
         double apart = cross_entropy(logits, k->y, k->mask[1], k->n, k->classes);
@@ -119,6 +179,24 @@ static double train(trainer *t, const settings *s, const papers *k, mp_graph *g,
     return 100 * score;
 }
 
+/* All params into one file: `W0` of the words' layer, the others the model's. mp_params_load takes its own from it. */
+static void save_both(const trainer *t, const words *w, const char *path)
+{
+    enum { MOST = 16 };
+    const char *names[MOST], *end = strrchr(path, '.');
+    DLTensor values[MOST];
+    int64_t n = 0;
+    const mp_params *both[2] = { w->t.params, t->params };
+    for (int i = 0; i < 2; i++)
+        for (int64_t j = 0; j < mp_params_count(both[i]) && n < MOST; j++, n++)
+            check(t->ctx, mp_params_get(both[i], j, &names[n], &values[n], NULL));
+    if (end && !strcmp(end, ".npz"))
+        check(t->ctx, mp_npz_save(t->ctx, path, names, values, n));
+    else
+        check(t->ctx, mp_safetensors_save(t->ctx, path, names, values, n));
+    printf("params: %s\n", path);
+}
+
 static void draw(const settings *s, const papers *k, const history *h, double score)
 {
     char title[128], subtitle[128];
@@ -139,6 +217,10 @@ static void draw(const settings *s, const papers *k, const history *h, double sc
 static void fill_defaults(settings *s)
 {
     bool gat = !strcmp(s->model, "gat"), appnp = !strcmp(s->model, "appnp");
+    if (!gat && !appnp && strcmp(s->model, "gcn") != 0 && strcmp(s->model, "sage") != 0) {
+        fprintf(stderr, "--model is one of gcn, gat, sage, appnp\n");
+        exit(2);
+    }
     s->hidden = s->hidden ? s->hidden : gat ? 8 : appnp ? 64 : 16;
     s->lr = s->lr > 0 ? s->lr : gat ? 0.005 : 0.01;
     s->decay = s->decay >= 0 ? s->decay : appnp ? 5e-3 : 5e-4;
@@ -183,15 +265,22 @@ int main(int argc, char **argv)
     if (!s.raw)
         papers_normalise(&k);
     mp_graph *g = make_graph(t.ctx, &k, !strcmp(s.model, "gat"));
+    words w;
+    words_open(&w, &t, &k, width_of(&s));
     history h = { room(s.epochs, sizeof(double)), room(s.epochs, sizeof(double)), room(s.epochs, sizeof(double)),
                   room(s.epochs, sizeof(double)), 0 };
     double *scores = room(s.common.runs, sizeof *scores);
     for (int64_t r = 0; r < s.common.runs; r++) {
+        trainer_reset(&w.t);
         trainer_reset(&t);
-        scores[r] = train(&t, &s, &k, g, (uint64_t)(s.common.seed + r), &h);
+        scores[r] = train(&t, &w, &s, &k, g, (uint64_t)(s.common.seed + r), &h);
     }
     double mean = score_summary("test accuracy", scores, s.common.runs, " %");
     draw(&s, &k, &h, mean);
+    if (s.common.save)
+        save_both(&t, &w, s.common.save);
+    words_close(&w);
+    s.common.save = NULL;
     trainer_close(&t, &s.common);
     mp_graph_destroy(g);
     papers_free(&k);
