@@ -7,7 +7,7 @@
  * Without a folder the graph is made: papers of six fields cite mostly their own, and a paper's words are mostly, but
  * not only, those of its field. Dropout, loss and both passes run in layers; the host joins two, steps the params, looks
  * at the nodes kept for validation after each step, and ends as the papers do: GCN and GraphSAGE with the last step,
- * where the validation loss rises above the mean of the ten before; GAT and APPNP with the step that was best there.
+ * when the validation loss has not fallen for ten steps; GAT and APPNP with the step that was best there.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 typedef struct settings {
     common_options common;
     const char *model, *stop;
-    bool rise;                              /* --stop rise */
+    bool rise, best;                        /* --stop */
     int64_t hidden, heads, epochs, patience, nodes, decay_all, raw;
     double lr, decay, drop;
 } settings;
@@ -149,7 +149,7 @@ static double train(trainer *t, words *w, const settings *s, const papers *k, mp
     snprintf(what, sizeof what, "%s, seed %llu", s->model, (unsigned long long)seed);
     progress_begin(&bar, what, s->epochs);
     h->n = 0;
-    for (int64_t epoch = 0; epoch < s->epochs && (s->rise || since < s->patience); epoch++) {
+    for (int64_t epoch = 0; epoch < s->epochs && (!s->best || since < s->patience); epoch++) {
         uint64_t call = seed << 32 | (uint64_t)epoch;
         check(t->ctx, mp_forward_train(w->t.layer, w->g, call, &w->t.tape));
         double loss = trainer_step(t, g, call);
@@ -162,7 +162,7 @@ static double train(trainer *t, words *w, const settings *s, const papers *k, mp
         double apart = cross_entropy(logits, k->y, k->mask[1], k->n, k->classes);
         double right = accuracy(logits, k->y, k->mask[1], k->n, k->classes);
         double test = accuracy(logits, k->y, k->mask[2], k->n, k->classes);
-        if (s->rise || right > best_right || (right == best_right && apart < best_loss))
+        if (!s->best || right > best_right || (right == best_right && apart < best_loss))
             score = test;
         since = right > best_right || apart < best_loss ? 0 : since + 1;
         best_right = fmax(best_right, right);
@@ -202,7 +202,7 @@ static void draw(const settings *s, const papers *k, const history *h, double sc
     char title[128], subtitle[128];
     snprintf(title, sizeof title, "%s: %.1f %% of the test nodes", s->model, score);
     snprintf(subtitle, sizeof subtitle, "%lld nodes, %lld edges, %lld classes; the test score is that of %s", (long long)k->n,
-             (long long)k->n_edges, (long long)k->classes, s->rise ? "the last step" : "the best validation");
+             (long long)k->n_edges, (long long)k->classes, s->best ? "the best validation" : "the last step");
     picture *p = picture_new(title, subtitle);
     picture_panel(p, "cross entropy", "epoch", true);
     picture_line(p, "training", h->loss, h->n);
@@ -229,6 +229,7 @@ static void fill_defaults(settings *s)
     s->epochs = s->epochs ? s->epochs : !gat && !appnp ? 200 : s->common.data ? 1000 : 300;
     s->stop = s->stop ? s->stop : gat || appnp ? "best" : "rise";
     s->rise = !strcmp(s->stop, "rise");
+    s->best = !strcmp(s->stop, "best");
 }
 
 int main(int argc, char **argv)
@@ -239,8 +240,8 @@ int main(int argc, char **argv)
         { "model", OPTION_TEXT, &s.model, "gcn, gat, sage or appnp" },
         COMMON_OPTIONS(s.common),
         { "epochs", OPTION_COUNT, &s.epochs, "at most; 0: the model's" },
-        { "stop", OPTION_TEXT, &s.stop, "rise: where the validation loss rises, score of the last step; best: by --patience, "
-                                        "score of the best step; unless said, the model's" },
+        { "stop", OPTION_TEXT, &s.stop, "rise: when the validation loss has not fallen for 10 epochs, score of the last; end: after "
+                                        "all epochs; best: by --patience, score of the best; unless said, the model's" },
         { "patience", OPTION_COUNT, &s.patience, "epochs without better validation before it ends" },
         { "hidden", OPTION_COUNT, &s.hidden, "width (of a head, for gat); 0: the model's" },
         { "heads", OPTION_COUNT, &s.heads, "of gat" },

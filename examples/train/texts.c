@@ -325,7 +325,7 @@ static void drop_corpus(corpus *c)
 int main(int argc, char **argv)
 {
     settings s = { .common = { .layers = LAYERS_FILE, .curve = "texts.svg", .seed = 1, .runs = 1, .expect = NAN },
-                   .sentences = SENTENCES_FILE, .window = 20, .least = 3, .lr = 0.02, .drop = 0.5 };
+                   .sentences = SENTENCES_FILE, .window = 20, .least = 2, .lr = 0.02, .drop = 0.5 };
     const option options[] = {
         COMMON_OPTIONS(s.common),
         { "sentences", OPTION_TEXT, &s.sentences, "a file of lines \"topic: text\", \"topic? text\" for the test" },

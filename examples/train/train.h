@@ -140,7 +140,7 @@ const float *output_floats(mp_context *ctx, mp_layer *l, const char *name);
 /* Of the rows that `mask` marks: the share whose greatest of `classes` logits is that of y, and the mean cross entropy. */
 double accuracy(const float *logits, const int32_t *y, const float *mask, int64_t n, int64_t classes);
 double cross_entropy(const float *logits, const int32_t *y, const float *mask, int64_t n, int64_t classes);
-/* Does the last of n losses lie above the mean of the ten before it? Where the programs of GCN and its kin stop. */
+/* Has none of the last ten losses fallen below those before? Where the papers of GCN and its kin stop. */
 bool loss_rises(const double *loss, int64_t n);
 
 #endif

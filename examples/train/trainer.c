@@ -147,8 +147,8 @@ enum { WINDOW = 10 };
 
 bool loss_rises(const double *loss, int64_t n)
 {
-    double sum = 0;
-    for (int64_t i = n - 1 - WINDOW; i >= 0 && i < n - 1; i++)
-        sum += loss[i];
-    return n > WINDOW + 1 && loss[n - 1] > sum / WINDOW;
+    int64_t least = 0;
+    for (int64_t i = 1; i < n; i++)
+        least = loss[i] < loss[least] ? i : least;
+    return n - 1 - least >= WINDOW;
 }
