@@ -71,6 +71,8 @@ double score_summary(const char *what, const double *scores, int64_t n, const ch
         mean += scores[i] / (double)n;
     for (int64_t i = 0; i < n; i++)
         squares += (scores[i] - mean) * (scores[i] - mean);
+    for (int64_t i = 0; i < n && n > 1; i++)
+        printf("%.2f%s", scores[i], i + 1 < n ? ", " : "\n");
     if (n > 1)
         printf("%s: %.2f ± %.2f%s over %lld runs\n", what, mean, sqrt(squares / (double)(n - 1)), unit, (long long)n);
     else
