@@ -170,6 +170,8 @@ static void want_operands(body *b, ir_val v, at a)
                 want(b, v, n->args[k], AT_MEMBER);
         return;
     }
+    if (n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_BROADCAST)      /* read as often and by as large ones as its view */
+        b->uses[n->args[0].i] |= (b->uses[v.i] & 0x3f) > 1 ? 0x80 : b->uses[v.i] & 0x80;
     switch ((ir_op)n->op) {
     case OP_GATHER:
         if (a == AT_MEMBER && map_own(pl, b->kp->fiber, n->args[1])) {
@@ -577,6 +579,8 @@ uint32_t body_build(planner *pl, uint32_t kernel)
     for (uint32_t i = 0; i < kp->anchors.n; i++) {
         anchor *a = &pl->anchors.at[kp->anchors.at[i]];
         b->need[a->v.i] |= (uint8_t)(1 << (a->member ? AT_MEMBER : AT_ROW));
+        if (!a->agg)
+            b->uses[a->v.i]++;      /* its store */
         if (at_of(pl, a->v)->name && !first)
             first = at_of(pl, a->v)->name;
     }
