@@ -109,6 +109,10 @@ static bool may_join(const kplan *p, const knode *f, const knode *s)
             return false;
         if (s->dest.kind == REF_LOCAL && reads_elsewhere(p, q->value, s->dest.id, (kx){0}, &budget))
             return false;
+        /* parts of one value stand beside each other, but what is added up at a place of its own wants all of it begun */
+        if ((q->kind == KN_ACCUM || s->kind == KN_ACCUM) && q->dest.kind == s->dest.kind && q->dest.id == s->dest.id &&
+            !kx_same(q->dest.offset, s->dest.offset))
+            return false;
     }
     return f->n_body < 16;
 }

@@ -177,6 +177,7 @@ static void inspect(arena *mem, oracle *o)
         const interp_array *a = &o->result.values[live.order[i].i];
         for (int64_t k = 0; a->at && ir_is_float(ir_at(l, live.order[i])->type) && k < a->n; k++) {
             o->infinite = o->infinite || isinf(a->at[k]);
+            o->nan_spreads = o->nan_spreads || (isnan(a->at[k]) && o->at->training && l->domains[ir_at(l, live.order[i])->dom.i].kind != DOM_NODES);
             if (isfinite(a->at[k]) && fabs(a->at[k]) > o->greatest)
                 o->greatest = fabs(a->at[k]);
         }
@@ -275,7 +276,7 @@ double oracle_f64_noise(double f32_error) { return isfinite(f32_error) ? 8 * 0x1
 
 bool oracle_is_unsure(arena *mem, const oracle *o)
 {
-    if (o->infinite && o->nan_decides)
+    if ((o->infinite && o->nan_decides) || o->nan_spreads)
         return true;
     bool unsure = false;
     for (uint64_t k = 0; k < 8 && !unsure; k++) {
@@ -298,7 +299,9 @@ bool oracle_is_unsure(arena *mem, const oracle *o)
 int64_t oracle_compare(const oracle *o, uint32_t output, const double *got, int64_t n, double rel, double abs_tol, mismatch *m)
 {
     const interp_array *want = &o->result.outputs[output];
-    double scale = oracle_scale(want), tol = rel * scale, least = rel > 0 ? 4e-16 * o->greatest : scale < 1e-6 * o->greatest ? 2e-7 * o->greatest : 0;
+    double scale = oracle_scale(want), tol = rel * scale, least = rel > 0 ? 4e-16 * o->greatest : 0;
+    if (scale < 1e-6 * o->greatest)
+        least = (rel > 0 ? 3e-14 : 2e-7) * o->greatest;
     if (tol < abs_tol)
         tol = abs_tol;
     if (tol < least)                            /* nothing but rounding is left of larger numbers */

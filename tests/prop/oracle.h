@@ -50,6 +50,7 @@ typedef struct oracle {
     interp_result poisoned;             /* with infinite sums and products as NaN, when there are infinities */
     double greatest;                    /* finite magnitude of any value */
     bool infinite;                      /* an infinity among inputs and values */
+    bool nan_spreads;                   /* of a training pass: a NaN of an edge, a graph or the call, times zero cotangents */
     bool nan_decides;                   /* a NaN of `poisoned` is compared with something */
 } oracle;
 

@@ -123,11 +123,11 @@ static bool differences(const line *l, const interp_result *base, double h, seen
         if (!total(l, base, by[k] * h, &y[k], &size[k]))
             return false;
     double wide = (y[4] - y[0]) / (2 * h), narrow = (y[3] - y[1]) / h;
-    double bent_wide = fabs(y[4] - 2 * y[2] + y[0]) / h, bent_narrow = 2 * fabs(y[3] - 2 * y[2] + y[1]) / h;
+    double bent_wide = (y[4] - 2 * y[2] + y[0]) / h, bent_narrow = 2 * (y[3] - 2 * y[2] + y[1]) / h;
     double noise = 1e-14 * size[2] / h, scale = fabs(wide) + fabs(narrow);
     s->slope = narrow + (narrow - wide) / 3;
-    s->doubt = fabs(narrow - wide) + 64 * noise;
-    s->smooth = fabs(narrow - wide) <= 1e-4 * scale + 64 * noise && bent_narrow <= 0.7 * bent_wide + 1e-4 * scale + 64 * noise;
+    s->doubt = fabs(narrow - wide) + fabs(2 * bent_narrow - bent_wide) + 64 * noise;       /* a kink too small to be told is in it */
+    s->smooth = fabs(narrow - wide) <= 1e-4 * scale + 64 * noise && fabs(bent_narrow) <= 0.7 * fabs(bent_wide) + 1e-4 * scale + 64 * noise;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SECONDS = 20, ALL_SECONDS = 240 };
+enum { SECONDS = 60, ALL_SECONDS = 400 };
 
 typedef struct message { verdict v; char text[4000]; } message;
 
