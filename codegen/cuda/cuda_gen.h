@@ -79,7 +79,7 @@ typedef struct scope {
     bool plain;                 /* straight on: values do not stop here unless they must */
 } scope;
 
-enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_WIDE = 8 };      /* what an expression contains */
+enum { HAS_VAR = 1, HAS_INDEX = 2, HAS_SUB = 4, HAS_WIDE = 8, HAS_MEMBER = 16 };     /* what an expression contains */
 
 enum { N_VOLATILE = 1, N_POINT = 2, N_FREE = 4 };
 typedef struct note { uint32_t epoch; int depth; unsigned flags; } note;

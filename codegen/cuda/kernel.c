@@ -70,7 +70,8 @@ static void mark_exprs(cgen *g)
         switch ((kx_op)e->op) {
         case KX_VAR: has |= HAS_VAR; break;
         case KX_ILOAD: case KX_IDX: case KX_BUCKET: has |= HAS_INDEX | HAS_WIDE; break;
-        case KX_ROW: case KX_MEMBER: case KX_STEP: has |= HAS_WIDE; break;
+        case KX_ROW: case KX_STEP: has |= HAS_WIDE; break;
+        case KX_MEMBER: has |= HAS_WIDE | HAS_MEMBER; break;
         case KX_ISUB: has |= HAS_SUB; break;
         case KX_INT: has |= e->value.i < 0 ? HAS_SUB : 0; has |= e->value.i > INT32_MAX ? HAS_WIDE : 0; break;
         case KX_DIM: has |= e->dim.is_const && e->dim.value <= INT32_MAX ? 0 : HAS_WIDE; break;

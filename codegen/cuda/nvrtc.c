@@ -11,7 +11,7 @@ static void *open_library(void)
 {
     static const char *const names[] = {
         "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so.13", "/usr/local/cuda/lib/libnvrtc.so.13",
-        "/usr/local/cuda/lib64/libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so",
+        "/usr/local/cuda/lib64/libnvrtc.so.12", "/usr/local/cuda/lib/libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so",
     };
     const char *own = getenv("MPC_NVRTC");
     if (own && *own)

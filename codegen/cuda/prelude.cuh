@@ -17,7 +17,8 @@ typedef struct mp_d2 { double x, y; } mp_d2;
 #define NULL 0
 #endif
 #define MP_DEVICE static __device__ __forceinline__
-#define MP_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+/* 128 registers a thread: a multiprocessor holds 512 of them at least. Left to itself the assembler wants more, and spills for it. */
+#define MP_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 512 / (threads))
 #define MP_SHARED(name) extern __shared__ __align__(16) char name[];
 
 MP_DEVICE float mp_bits_f32(mp_u32 b) { return __uint_as_float(b); }

@@ -1,6 +1,8 @@
 /* Walks over members: of a row by its group, of blocks of rows by a block of threads, of pieces of hubs. See cuda_gen.h. */
 #include "codegen/cuda/cuda_gen.h"
 
+enum { LOADS = 64 };            /* registers of a lane that loads of members take at most */
+
 static void each_accumulator(cgen *g, void (*each)(cgen *, uint32_t))
 {
     for (uint32_t i = 1; i < g->k->n_locals; i++)
@@ -67,10 +69,39 @@ static bool asks(knode *const *body, uint32_t n)
     return false;
 }
 
+static int loads_of(const cgen *g, kx x, uint8_t *seen)
+{
+    if (!kx_is(x) || seen[x.i] || !(g->has[x.i] & HAS_MEMBER))
+        return 0;
+    seen[x.i] = 1;
+    const kexpr *e = &g->p->exprs[x.i];
+    int n = loads_of(g, e->a, seen) + loads_of(g, e->b, seen) + loads_of(g, e->c, seen);
+    if (e->op == KX_LOAD || e->op == KX_ILOAD)
+        n += !(g->has[x.i] & HAS_VAR) || !g->total ? 1 : cg_chunks(g, g->total) * g->vec;
+    return n;
+}
+
+static int loads_in(const cgen *g, knode *const *body, uint32_t n, uint8_t *seen)
+{
+    int loads = 0;
+    for (uint32_t i = 0; i < n; i++)
+        loads += loads_of(g, body[i]->value, seen) + loads_in(g, body[i]->body, body[i]->n_body, seen);
+    return loads;
+}
+
+/* Members whose loads are under way together: as many as have room in registers. */
+static int unrolled(const cgen *g, const knode *n)
+{
+    int most = asks(n->body, n->n_body) ? 2 : 4, loads = loads_in(g, n->body, n->n_body, NEW_N(g->mem, uint8_t, g->p->n_exprs));
+    while (most > 1 && most * loads > LOADS)
+        most /= 2;
+    return most;
+}
+
 static void walk_members(cgen *g, const knode *n, const char *from, const char *to)
 {
     cg_sync(g);
-    cg_text(g, "#pragma unroll %d\n", asks(n->body, n->n_body) ? 2 : 4);
+    cg_text(g, "#pragma unroll %d\n", unrolled(g, n));
     cg_open(g, false, "for (mp_i64 member = %s; member < %s; member++)", from, to);
     binding old = cg_bind(g, &g->member, "member", false);
     cg_changed(g);

@@ -2,7 +2,7 @@
  * other; the threads of a block are fibers that run until they must wait for others: at a barrier of the block, or of the lanes
  * of a mask (synchronisation, shuffles, votes). A thread that waits for what never comes is an error that is told.
  *
- * Fibers find themselves by their stack: its lowest bytes hold the thread. EMU_REVERSE runs threads from the last to the first: results
+ * Fibers find themselves by their stack: its lowest bytes hold the thread. EMU_REVERSE, in the environment of a run, runs threads from the last to the first: results
  * must be the same bits, or a synchronisation is missing. Memory of a block is full of rubbish when it begins. */
 #ifndef TESTS_CUDA_EMULATOR_H
 #define TESTS_CUDA_EMULATOR_H
@@ -142,14 +142,11 @@ static void emu_run_block(emu_block *b)
         *t = (emu_thread){.block = b, .index = {i}};
         t->sp = emu_first((char *)t + EMU_STACK, emu_begin);
     }
+    const bool reverse = getenv("EMU_REVERSE") != NULL;
     while (b->done < b->threads.x) {
         bool moved = false;
         for (int i = 0; i < b->threads.x; i++) {
-#ifdef EMU_REVERSE
-            emu_thread *t = emu_at(b, b->threads.x - 1 - i);
-#else
-            emu_thread *t = emu_at(b, i);
-#endif
+            emu_thread *t = emu_at(b, reverse ? b->threads.x - 1 - i : i);
             if (t->done || t->waits)
                 continue;
             moved = true;
