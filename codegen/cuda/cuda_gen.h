@@ -117,6 +117,7 @@ typedef struct cgen {
     /* what is being written */
     scope scope[CG_SCOPES];
     int depth;
+    int part;                   /* scope of the block's part: pointers and what depends on nothing else live as long as it */
     uint32_t serials, epoch, stamp, names;
     binding row, member, *var;
     bool combining;             /* KX_OTHER may be read */
@@ -153,6 +154,8 @@ void cg_pop(cgen *g);
 void cg_text(cgen *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));        /* here, in order */
 /* In the head of an open scope: what never changes in it. */
 void cg_text_at(cgen *g, int depth, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int cg_open_part(cgen *g);                                      /* gives what cg_close_part takes */
+void cg_close_part(cgen *g, int before);
 void cg_open(cgen *g, bool plain, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* "for (…)": a block */
 void cg_close(cgen *g);
 binding cg_bind(cgen *g, binding *b, const char *text, bool point);
@@ -186,6 +189,7 @@ const char *cg_register(cgen *g, uint32_t local, kx offset);     /* the element 
 /* nest.c */
 void cg_for(cgen *g, const knode *n);
 void cg_ifany(cgen *g, const knode *n);
+const char *cg_combined(cgen *g, ir_op op, ktype t, const char *a, const char *b);     /* a op b */
 void cg_sync(cgen *g);                                          /* lanes of the group meet, if need be */
 void cg_copy_state(cgen *g, uint32_t local, const char *state); /* accumulator -> memory */
 void cg_walk_to_room(cgen *g, uint32_t local);

@@ -114,11 +114,11 @@ static value row_at(cgen *g, uint32_t buffer, kx row)
     int64_t zero;
     const char *base = cg_buffer(g, buffer);
     if (kx_is_int(g->p, row, &zero) && zero == 0)
-        return (value){base, 0, false};
+        return (value){base, g->part, false};
     value r = cg_value(g, row);
     note n = cg_note(g, row);
     bool stay = n.flags & (N_VOLATILE | N_POINT) || (g->chosen && n.flags & N_FREE) || from_head(r) > g->depth;
-    int depth = stay ? g->depth : from_head(r);
+    int depth = stay ? g->depth : deepest(from_head(r), g->part);
     uint64_t key = (uint64_t)1 << 63 | (uint64_t)(buffer + 1) << 32 | row.i;
     cached *have = stay ? NULL : cg_find(g, key, n.depth, false);
     if (have)
@@ -366,7 +366,7 @@ value cg_value(cgen *g, kx x)
     } else {
         bool local = e->op == KX_LOCAL || e->op == KX_IDX;
         value a = local ? (value){"0", 0, false} : cg_value(g, e->a), b = cg_value(g, e->b), c = cg_value(g, e->c);
-        int depth = deepest(deepest(from_head(a), from_head(b)), from_head(c));
+        int depth = deepest(deepest(from_head(a), from_head(b)), deepest(from_head(c), e->op == KX_ILOAD ? g->part : 0));
         const char *text = text_of(g, e, a.text, b.text, c.text);
         if (local && cg_storage(g, e->local) == IN_ROOM)
             g->reads_room = true;

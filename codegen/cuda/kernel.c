@@ -159,6 +159,7 @@ static void open_function(cgen *g, uint32_t kernel, bool piece)
     g->n_values = 0;
     g->n_texts = 0;
     g->point = g->point0 = 0;
+    g->part = 0;
     g->vector_var = UINT32_MAX;
     g->chosen = 0;
     g->epoch++;
@@ -193,7 +194,9 @@ static void close_function(cgen *g, const char *name, buf *out)
 static void tile_body(cgen *g)
 {
     for (uint32_t i = 0; i < g->k->body->n_body && !g->done; i++) {
+        int before = cg_open_part(g);
         cg_body(g, &g->k->body->body[i], 1);
+        cg_close_part(g, before);
         cg_text(g, "mp_barrier();\n");
         g->reads_room = g->wrote_room = false;
         cg_changed(g);

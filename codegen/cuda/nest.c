@@ -212,7 +212,7 @@ static void meet_before(cgen *g, knode *const *body, uint32_t n, kx cond)
 
 static ktype type_of(const cgen *g, kx x) { return (ktype)g->p->exprs[x.i].type; }
 
-static const char *combined(cgen *g, ir_op op, ktype t, const char *a, const char *b)
+const char *cg_combined(cgen *g, ir_op op, ktype t, const char *a, const char *b)
 {
     const char *how = op == OP_MUL ? "*" : op == OP_AND ? "&&" : op == OP_OR ? "||" : "+";
     if (op == OP_MAX || op == OP_MIN)
@@ -246,13 +246,13 @@ static void put(cgen *g, const knode *s, const char *v)
         const char *to = cg_register(g, d->id, d->offset);
         ktype held = g->k->locals[d->id].type;
         if (s->kind == KN_ACCUM)
-            v = combined(g, s->op, held == KT_I32 ? KT_I64 : held, to, v);
+            v = cg_combined(g, s->op, held == KT_I32 ? KT_I64 : held, to, v);
         cg_text(g, "%s = %s;\n", to, v);
     } else {
         const char *row = cg_row_at(g, d->id, d->row), *at = cg_eval(g, d->offset);
         const char *suffix = cg_suffix(g->p->buffers[d->id].type);
         if (s->kind == KN_ACCUM)
-            v = combined(g, s->op, t, arena_printf(g->mem, "mp_get_%s(%s + %s)", suffix, row, at), v);
+            v = cg_combined(g, s->op, t, arena_printf(g->mem, "mp_get_%s(%s + %s)", suffix, row, at), v);
         bool twice = t == KT_F64 && (g->p->buffers[d->id].type == KT_F16 || g->p->buffers[d->id].type == KT_BF16);
         cg_text(g, "mp_put_%s%s(%s + %s, %s);\n", suffix, twice ? "_f64" : "", row, at, v);
     }
@@ -379,7 +379,7 @@ static void lanes_with_sums(cgen *g, const nest *n)
                 for (int v = v0; v < v1; v++) {
                     bound b = bind_point(g, n, 0, n->n_keep, f, c, v);
                     const char *s = sum[i * MOST_VEC + (uint32_t)v], *x = cg_eval(g, n->body[i]->value);
-                    cg_text(g, "%s = %s;\n", s, combined(g, n->body[i]->op, type_of(g, n->body[i]->value), s, x));
+                    cg_text(g, "%s = %s;\n", s, cg_combined(g, n->body[i]->op, type_of(g, n->body[i]->value), s, x));
                     bound_end(g, n, &b);
                 }
             close_range(g, n, &r);
@@ -431,7 +431,7 @@ static void heads_plain(cgen *g, const nest *n)
 static void across(cgen *g, ir_op op, ktype t, const char *s, int lanes)
 {
     for (int d = lanes / 2; d >= 1; d /= 2)
-        cg_text(g, "%s = %s;\n", s, combined(g, op, t, s, arena_printf(g->mem, "mp_from_%s(mask, %s, %d)", cg_suffix(t), s, d)));
+        cg_text(g, "%s = %s;\n", s, cg_combined(g, op, t, s, arena_printf(g->mem, "mp_from_%s(mask, %s, %d)", cg_suffix(t), s, d)));
 }
 
 static const char *begin_sum(cgen *g, const knode *s)
@@ -450,7 +450,7 @@ static void add_chunk(cgen *g, const nest *n, const knode *s, const char *sum, i
         for (int v = v0; v < (whole ? g->vec : v0 + 1); v++) {
             bound b = bind_point(g, n, from, n->n, first_of(g, c), c, v);
             const char *x = cg_eval(g, s->value);
-            cg_text(g, "%s = %s;\n", sum, combined(g, s->op, type_of(g, s->value), sum, x));
+            cg_text(g, "%s = %s;\n", sum, cg_combined(g, s->op, type_of(g, s->value), sum, x));
             bound_end(g, n, &b);
         }
         close_guard(g, guard);
@@ -506,7 +506,7 @@ static void repeat(cgen *g, const nest *n)
                 for (int64_t r = 0; r < n->reduced; r++) {
                     bound inner = bind_constants(g, n, n->n_keep, n->n, r);
                     const char *x = cg_eval(g, s->value);
-                    cg_text(g, "%s = %s;\n", sum, combined(g, s->op, type_of(g, s->value), sum, x));
+                    cg_text(g, "%s = %s;\n", sum, cg_combined(g, s->op, type_of(g, s->value), sum, x));
                     bound_end(g, n, &inner);
                 }
                 v = sum;
@@ -534,7 +534,7 @@ static void stride(cgen *g, const nest *n)
             bound r = open_range(g, n, n->n_keep, n->n, "0", "1");
             cg_changed(g);
             const char *x = cg_eval(g, s->value);
-            cg_text(g, "%s = %s;\n", v, combined(g, s->op, type_of(g, s->value), v, x));
+            cg_text(g, "%s = %s;\n", v, cg_combined(g, s->op, type_of(g, s->value), v, x));
             close_range(g, n, &r);
         } else {
             v = cg_eval(g, s->value);
@@ -554,7 +554,7 @@ static void stride_sum(cgen *g, const nest *n)
         bound r = open_range(g, n, n->n_keep, n->n, lane_or_zero(g), arena_printf(g->mem, "%d", g->lanes));
         cg_changed(g);
         const char *x = cg_eval(g, s->value);
-        cg_text(g, "%s = %s;\n", sum, combined(g, s->op, type_of(g, s->value), sum, x));
+        cg_text(g, "%s = %s;\n", sum, cg_combined(g, s->op, type_of(g, s->value), sum, x));
         close_range(g, n, &r);
         across(g, s->op, type_of(g, s->value), sum, g->lanes);
         put_guarded(g, s, sum, "lane == 0");

@@ -10,7 +10,7 @@ typedef unsigned char mp_u8;
 #ifndef MP_EMULATOR
 
 typedef struct mp_f2 { float x, y; } mp_f2;
-typedef struct mp_f4 { float x, y, z, w; } mp_f4;
+typedef struct __align__(16) mp_f4 { float x, y, z, w; } mp_f4;
 typedef struct mp_d2 { double x, y; } mp_d2;
 
 #ifndef NULL
@@ -130,6 +130,7 @@ MP_DEVICE float mp_min_f32(float a, float b)
     asm("min.NaN.f32 %0, %1, %2;" : "=f"(x) : "f"(a), "f"(b));
     return x;
 }
+MP_DEVICE mp_f4 mp_get4_f32(const float *p) { return *(const mp_f4 *)p; }
 MP_DEVICE void mp_put2_f32(float *p, float x, float y) { *(float2 *)p = make_float2(x, y); }
 MP_DEVICE void mp_put4_f32(float *p, float x, float y, float z, float w) { *(float4 *)p = make_float4(x, y, z, w); }
 MP_DEVICE void mp_put2_f64(double *p, double x, double y) { *(double2 *)p = make_double2(x, y); }
@@ -364,10 +365,10 @@ typedef struct mp_gemm {
                 sum[r] = g->accumulate ? c[at / g->m * g->c_row + at % g->m * g->c_m + j * g->c_n] : (T)0; \
             }                                                                                       \
             if (by == 1) {                                                                          \
-                for (mp_i64 k = 0; k < g->k && in_group >= 0; k++)                                  \
+                _Pragma("unroll 4") for (mp_i64 k = 0; k < g->k && in_group >= 0; k++)              \
                     sum[0] += ar[0][k * g->a_k] * bj[k * g->b_k];                                   \
             } else {                                                                                \
-                for (mp_i64 k = 0; k < g->k; k++) {                                                 \
+                _Pragma("unroll 4") for (mp_i64 k = 0; k < g->k; k++) {                             \
                     const T x = bj[k * g->b_k];                                                     \
                     _Pragma("unroll") for (int r = 0; r < TALL; r++) sum[r] += ar[r][k * g->a_k] * x; \
                 }                                                                                   \
@@ -382,3 +383,67 @@ typedef struct mp_gemm {
 MP_GEMM(float, f32)
 MP_GEMM(double, f64)
 
+/* The same where widths are whole vectors and everything is aligned to them: B by rows, A contiguous over k. A thread has four
+ * neighbours of `tall` rows. */
+MP_DEVICE mp_f4 mp_fma_f4(float a, mp_f4 b, mp_f4 c)
+{
+    c.x += a * b.x;
+    c.y += a * b.y;
+    c.z += a * b.z;
+    c.w += a * b.w;
+    return c;
+}
+
+#define MP_GEMM4(TALL)                                                                              \
+    MP_DEVICE void mp_gemm4_##TALL(const mp_gemm *g, const float *a, const float *b, float *c)      \
+    {                                                                                               \
+        const int m = (int)g->m, rows = g->rows * m, across = (int)(g->n / 4), tasks = (rows + TALL - 1) / TALL * across; \
+        for (int t = threadIdx.x; t < tasks; t += blockDim.x) {                                     \
+            const int j = t % across * 4, r0 = t / across * TALL;                                   \
+            const float *ar[TALL];                                                                  \
+            mp_f4 sum[TALL];                                                                        \
+            _Pragma("unroll") for (int r = 0; r < TALL; r++) {                                      \
+                const int at = r0 + r < rows ? r0 + r : rows - 1;                                   \
+                ar[r] = a + at / m * g->a_row + at % m * g->a_m;                                    \
+                sum[r] = g->accumulate ? mp_get4_f32(c + at / m * g->c_row + at % m * g->c_m + j) : mp_zero_f4(); \
+            }                                                                                       \
+            _Pragma("unroll 1") for (mp_i64 k = 0; k < g->k; k += 4) {                              \
+                const float *const bk = b + k * g->b_k + j;                                         \
+                const mp_f4 b0 = mp_ld4_f32(bk), b1 = mp_ld4_f32(bk + g->b_k);                      \
+                const mp_f4 b2 = mp_ld4_f32(bk + 2 * g->b_k), b3 = mp_ld4_f32(bk + 3 * g->b_k);     \
+                _Pragma("unroll") for (int r = 0; r < TALL; r++) {                                  \
+                    const mp_f4 x = mp_get4_f32(ar[r] + k);                                         \
+                    sum[r] = mp_fma_f4(x.w, b3, mp_fma_f4(x.z, b2, mp_fma_f4(x.y, b1, mp_fma_f4(x.x, b0, sum[r])))); \
+                }                                                                                   \
+            }                                                                                       \
+            _Pragma("unroll") for (int r = 0; r < TALL; r++) {                                      \
+                const int at = r0 + r;                                                              \
+                if (at < rows)                                                                      \
+                    mp_put4_f32(c + at / m * g->c_row + at % m * g->c_m + j, sum[r].x, sum[r].y, sum[r].z, sum[r].w); \
+            }                                                                                       \
+        }                                                                                           \
+    }
+MP_GEMM4(2)
+MP_GEMM4(4)
+
+/* C[i, j] += sum over k of A[k, i] B[k, j], rows of both contiguous: a thread has four times four neighbours. */
+MP_DEVICE void mp_gemm4_sum(const mp_gemm *g, const float *a, const float *b, float *c)
+{
+    const int across = (int)(g->n / 4), tasks = (int)(g->m / 4) * across;
+    for (int t = threadIdx.x; t < tasks; t += blockDim.x) {
+        const int i = t / across * 4, j = t % across * 4;
+        float *const to = c + i * g->c_m + j;
+        mp_f4 s0 = mp_get4_f32(to), s1 = mp_get4_f32(to + g->c_m), s2 = mp_get4_f32(to + 2 * g->c_m), s3 = mp_get4_f32(to + 3 * g->c_m);
+        _Pragma("unroll 4") for (mp_i64 k = 0; k < g->k; k++) {
+            const mp_f4 x = mp_get4_f32(a + k * g->a_k + i), y = mp_get4_f32(b + k * g->b_k + j);
+            s0 = mp_fma_f4(x.x, y, s0);
+            s1 = mp_fma_f4(x.y, y, s1);
+            s2 = mp_fma_f4(x.z, y, s2);
+            s3 = mp_fma_f4(x.w, y, s3);
+        }
+        mp_put4_f32(to, s0.x, s0.y, s0.z, s0.w);
+        mp_put4_f32(to + g->c_m, s1.x, s1.y, s1.z, s1.w);
+        mp_put4_f32(to + 2 * g->c_m, s2.x, s2.y, s2.z, s2.w);
+        mp_put4_f32(to + 3 * g->c_m, s3.x, s3.y, s3.z, s3.w);
+    }
+}

@@ -54,6 +54,21 @@ void cg_close(cgen *g)
     cg_text(g, "}\n");
 }
 
+/* Products want the registers for themselves: nothing but numbers of lanes is carried from one part of a block's work to the next. */
+int cg_open_part(cgen *g)
+{
+    int before = g->part;
+    cg_open(g, false, "%s", "");
+    g->part = g->depth;
+    return before;
+}
+
+void cg_close_part(cgen *g, int before)
+{
+    g->part = before;
+    cg_close(g);
+}
+
 const char *cg_name(cgen *g, const char *prefix)
 {
     return arena_printf(g->mem, "%s%u", prefix, ++g->names);
@@ -215,7 +230,7 @@ const char *cg_buffer(cgen *g, uint32_t buffer)
         return have->text;
     const char *type = cg_memory(g->p->buffers[buffer].type), *name = arena_printf(g->mem, "b%u", buffer);
     const char *qualifier = g->written[buffer] ? "" : "const ";
-    cg_text_at(g, 0, "%s%s *const %s = (%s%s *)A.buf[%u];\n", qualifier, type, name, qualifier, type, buffer);
-    cg_keep(g, key, 0, false, false, name);
+    cg_text_at(g, g->part, "%s%s *const %s = (%s%s *)A.buf[%u];\n", qualifier, type, name, qualifier, type, buffer);
+    cg_keep(g, key, g->part, false, false, name);
     return name;
 }

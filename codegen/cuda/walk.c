@@ -197,7 +197,9 @@ static void blocks_of(cgen *g, const knode *n, const char *row, const char *from
     cg_changed(g);
     g->in_blocks = true;
     for (uint32_t i = 0; i < n->n_body; i++) {
+        int before = cg_open_part(g);
         cg_body(g, &n->body[i], 1);
+        cg_close_part(g, before);
         barrier(g);
     }
     g->in_blocks = false;
@@ -214,6 +216,79 @@ static void rows_of(cgen *g, knode *const *body, uint32_t n)
     close_rows(g);
 }
 
+/* Is a combine nothing but `accumulator op= that of the piece`, element by element, on room? Then all threads of the block do it, each its
+ * own elements over all pieces: gradients of params have large states and many pieces. */
+static bool is_plain(const cgen *g, knode *const *body, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const knode *s = body[i];
+        if (s->kind == KN_FOR) {
+            if (!is_plain(g, s->body, s->n_body))
+                return false;
+            continue;
+        }
+        const kexpr *v = &g->p->exprs[s->value.i];
+        if (s->kind != KN_ACCUM || s->dest.kind != REF_LOCAL || v->op != KX_OTHER || v->local != s->dest.id || v->a.i != s->dest.offset.i
+            || g->at[s->dest.id].kind != IN_ROOM)
+            return false;
+    }
+    return true;
+}
+
+static ir_op op_of(knode *const *body, uint32_t n, uint32_t local)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        ir_op op = body[i]->kind == KN_FOR ? op_of(body[i]->body, body[i]->n_body, local)
+                 : body[i]->dest.id == local ? body[i]->op : OP_N;
+        if (op != OP_N)
+            return op;
+    }
+    return OP_N;
+}
+
+static bool all_in_room(const cgen *g)
+{
+    for (uint32_t i = 1; i < g->k->n_locals; i++)
+        if (g->k->locals[i].accumulator && g->at[i].kind != IN_ROOM)
+            return false;
+    return true;
+}
+
+static void open_elements(cgen *g, uint32_t local)
+{
+    cg_open(g, false, "for (mp_i64 i = threadIdx.x; i < %s; i += %d)", cg_dim(g, g->k->locals[local].elems), g->threads);
+}
+
+static void store_by_block(cgen *g)
+{
+    for (uint32_t l = 1; l < g->k->n_locals; l++)
+        if (g->k->locals[l].accumulator) {
+            open_elements(g, l);
+            cg_text(g, "((%s *)(state + %s))[i] = r%u[i];\n", cg_memory(g->k->locals[l].type), g->at[l].state, l);
+            cg_close(g);
+        }
+}
+
+static void merge_by_block(cgen *g, const knode *n)
+{
+    cg_text(g, "const mp_i64 hub = mp_hub_of(L.hub_row, L.n_hubs, row), end = L.hub_first[hub + 1];\n");
+    for (uint32_t l = 1; l < g->k->n_locals; l++) {
+        ir_op op = g->k->locals[l].accumulator ? op_of(n->combine, n->n_combine, l) : OP_N;
+        if (op == OP_N)
+            continue;
+        const klocal *it = &g->k->locals[l];
+        const char *type = cg_memory(it->type), *at = cg_room_at(g, l);
+        open_elements(g, l);
+        cg_text(g, "%s all = %s[i];\n#pragma unroll 8\n", type, at);
+        cg_open(g, false, "for (mp_i64 piece = L.hub_first[hub]; piece < end; piece++)");
+        cg_text(g, "const %s one = ((const %s *)(L.state + piece * L.state_bytes + %s))[i];\n", type, type, g->at[l].state);
+        cg_text(g, "all = %s;\n", cg_combined(g, op, it->type == KT_I32 ? KT_I64 : it->type, "all", "one"));
+        cg_close(g);
+        cg_text(g, "%s[i] = all;\n", at);
+        cg_close(g);
+    }
+}
+
 /* The rows of the tile between its hubs have contiguous members; each hub merges its pieces. */
 void cg_blocks(cgen *g, const knode *n)
 {
@@ -223,6 +298,13 @@ void cg_blocks(cgen *g, const knode *n)
     barrier(g);
     if (g->piece) {
         blocks_of(g, n, "tile0", "lo", "hi");
+        if (all_in_room(g)) {
+            store_by_block(g);
+            g->in_walk = g->in_blocks = false;
+            g->done = true;
+            g->epoch++;
+            return;
+        }
         cg_open(g, true, "if (group == 0)");
         cg_text_at(g, g->depth, "const mp_i64 row = tile0;\n");
         binding old = cg_bind(g, &g->row, "row", false);
@@ -237,12 +319,16 @@ void cg_blocks(cgen *g, const knode *n)
         cg_open(g, false, "if (from_member < to_member)");
         blocks_of(g, n, "start", "from_member", "to_member");
         cg_close(g);
-        cg_open(g, true, "if (stop < tile1 && group == 0)");
+        bool plain = is_plain(g, n->combine, n->n_combine);
+        cg_open(g, true, plain ? "if (stop < tile1)" : "if (stop < tile1 && group == 0)");
         cg_text_at(g, g->depth, "const mp_i64 row = stop;\n");
         binding old = cg_bind(g, &g->row, "row", false);
         g->row.depth = g->depth;
         g->in_blocks = true;
-        merge_pieces(g, n);
+        if (plain)
+            merge_by_block(g, n);
+        else
+            merge_pieces(g, n);
         cg_unbind(g, &g->row, old);
         cg_close(g);
         cg_text(g, "start = stop + 1;\n");

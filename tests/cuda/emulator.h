@@ -264,6 +264,7 @@ typedef struct mp_d2 { double x, y; } mp_d2;
 EMU_LOAD(mp_ld_f32, float, float)
 EMU_LOAD(mp_ld2_f32, mp_f2, float)
 EMU_LOAD(mp_ld4_f32, mp_f4, float)
+EMU_LOAD(mp_get4_f32, mp_f4, float)
 EMU_LOAD(mp_ld_f64, double, double)
 EMU_LOAD(mp_ld2_f64, mp_d2, double)
 EMU_LOAD(mp_ld_i64, long long, long long)

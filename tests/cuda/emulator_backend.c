@@ -84,7 +84,7 @@ static bool compile(const buf *text, object_bytes *out, char *err, size_t err_si
     bool ok = f && fwrite(text->at, 1, text->n, f) == text->n;
     ok = f && fclose(f) == 0 && ok;
     const char *argv[] = {EMU_CC, "-std=gnu11", "-O1", "-fPIC", "-w", "-fno-asynchronous-unwind-tables", "-fno-stack-protector",
-                          "-ffp-contract=off", "-I" EMU_ROOT, "-I" EMU_ROOT "/include", "-include", "tests/cuda/emulator.h", "-c",
+                          "-ffp-contract=off", "-I" EMU_ROOT, "-I" EMU_ROOT "/include", "-include", EMU_ROOT "/tests/cuda/emulator.h", "-c",
                           text_file, "-o", object, NULL};
     ok = ok && run(argv) && read_file(object, out);
     if (!ok)
