@@ -64,7 +64,7 @@ def compare(what, got, want, exact):
         largest = max((abs(v) for v in values if v == v and abs(v) != float("inf")), default=0)
         for i, (a, b) in enumerate(zip(got[name][2], values)):
             same = a == b or (a != a and b != b)
-            if not same and (exact or not abs(a - b) <= ABS * max(largest, 0.1) + REL * abs(b)):
+            if not same and (exact or not abs(a - b) <= ABS * max(largest, 1) + REL * abs(b)):
                 sys.exit(f"{what}: {name}, element {i} is {a!r} instead of {b!r}")
 
 
