@@ -21,6 +21,7 @@ ODD = {"in": 7, "out": 5, "hid": 9, "d": 6, "k": 3, "heads": 3, "ff": 11, "class
        "atoms": 5, "bonds": 3, "species": 3, "users_and_items": 60}
 GRAPHS = ("rmat:6,500,3", "er:60,150,1", "er:5,0,1", "complete:1")
 REL, ABS = 2e-4, 2e-5
+GRADIENTS = 10              # times as much: behind a normalisation the cotangents of ones nearly cancel
 
 
 def layer_of(program):
@@ -61,10 +62,11 @@ def compare(what, got, want, exact):
     for name, (kind, shape, values) in want.items():
         if got[name][:2] != (kind, shape):
             sys.exit(f"{what}: {name} is {got[name][:2]} instead of {(kind, shape)}")
+        allowed = ABS * (GRADIENTS if os.sep in name else 1)
         largest = max((abs(v) for v in values if v == v and abs(v) != float("inf")), default=0)
         for i, (a, b) in enumerate(zip(got[name][2], values)):
             same = a == b or (a != a and b != b)
-            if not same and (exact or not abs(a - b) <= ABS * max(largest, 1) + REL * abs(b)):
+            if not same and (exact or not abs(a - b) <= allowed * max(largest, 1) + REL * abs(b)):
                 sys.exit(f"{what}: {name}, element {i} is {a!r} instead of {b!r}")
 
 
