@@ -438,14 +438,6 @@ static bool same_bits(const results *a, const results *b, const oracle *o, const
     return true;
 }
 
-static bool has_half(const ir_layer *l)
-{
-    for (uint32_t i = 1; i < l->n_nodes; i++)
-        if (l->nodes[i].type == T_F16 || l->nodes[i].type == T_BF16)
-            return true;
-    return false;
-}
-
 static verdict compare_variant(backend *b, variant *v, arena *mem, const oracle *o, const double *f32_error, bool threads, buf *out)
 {
     results r[N_CONTEXTS], again;
@@ -460,7 +452,7 @@ static verdict compare_variant(backend *b, variant *v, arena *mem, const oracle 
     for (int k = 1; threads && k < N_CONTEXTS; k++)
         if (!same_bits(&r[0], &r[k], o, v, k == 1 ? "1 and 2 threads" : "1 and 7 threads", out))
             return V_BACKEND;
-    double half = has_half(o->layer) ? 0.03 : 0;        /* whether an intermediate in a half type is rounded is open */
+    double half = oracle_has_half(o->layer) ? ORACLE_HALF : 0;
     for (uint32_t i = 0; i < o->layer->n_outputs; i++) {
         mismatch m;
         if (!r[0].at[i])

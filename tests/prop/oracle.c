@@ -177,7 +177,6 @@ static void inspect(arena *mem, oracle *o)
         const interp_array *a = &o->result.values[live.order[i].i];
         for (int64_t k = 0; a->at && ir_is_float(ir_at(l, live.order[i])->type) && k < a->n; k++) {
             o->infinite = o->infinite || isinf(a->at[k]);
-            o->nan_spreads = o->nan_spreads || (isnan(a->at[k]) && o->at->training && l->domains[ir_at(l, live.order[i])->dom.i].kind != DOM_NODES);
             if (isfinite(a->at[k]) && fabs(a->at[k]) > o->greatest)
                 o->greatest = fabs(a->at[k]);
         }
@@ -232,6 +231,14 @@ static interp_data *perturbed(arena *mem, const oracle *o, uint64_t seed, double
     return in;
 }
 
+bool oracle_has_half(const ir_layer *l)
+{
+    for (uint32_t i = 1; i < l->n_nodes; i++)
+        if (l->nodes[i].type == T_F16 || l->nodes[i].type == T_BF16)
+            return true;
+    return false;
+}
+
 double oracle_scale(const interp_array *a)
 {
     double scale = 0;
@@ -276,7 +283,7 @@ double oracle_f64_noise(double f32_error) { return isfinite(f32_error) ? 8 * 0x1
 
 bool oracle_is_unsure(arena *mem, const oracle *o)
 {
-    if ((o->infinite && o->nan_decides) || o->nan_spreads)
+    if (o->infinite && o->nan_decides)
         return true;
     bool unsure = false;
     for (uint64_t k = 0; k < 8 && !unsure; k++) {
@@ -301,7 +308,7 @@ int64_t oracle_compare(const oracle *o, uint32_t output, const double *got, int6
     const interp_array *want = &o->result.outputs[output];
     double scale = oracle_scale(want), tol = rel * scale, least = rel > 0 ? 4e-16 * o->greatest : 0;
     if (scale < 1e-6 * o->greatest)
-        least = (rel > 0 ? 3e-14 : 2e-7) * o->greatest;
+        least = (rel > 0 && rel < 1e-8 ? 3e-14 : 1e-6) * o->greatest;
     if (tol < abs_tol)
         tol = abs_tol;
     if (tol < least)                            /* nothing but rounding is left of larger numbers */

@@ -50,7 +50,6 @@ typedef struct oracle {
     interp_result poisoned;             /* with infinite sums and products as NaN, when there are infinities */
     double greatest;                    /* finite magnitude of any value */
     bool infinite;                      /* an infinity among inputs and values */
-    bool nan_spreads;                   /* of a training pass: a NaN of an edge, a graph or the call, times zero cotangents */
     bool nan_decides;                   /* a NaN of `poisoned` is compared with something */
 } oracle;
 
@@ -76,6 +75,10 @@ bool oracle_is_unsure(arena *mem, const oracle *o);
 /* The first element of an output that is not as it must be; -1 for none. tol is absolute. */
 typedef struct mismatch { int64_t at; double got, want, scale; } mismatch;
 int64_t oracle_compare(const oracle *o, uint32_t output, const double *got, int64_t n, double rel, double abs_tol, mismatch *m);
+
+/* Whether an intermediate in a half type is rounded is open: then results agree to this part of their scale. */
+#define ORACLE_HALF 0.03
+bool oracle_has_half(const ir_layer *l);
 
 double oracle_scale(const interp_array *a);
 

@@ -67,6 +67,7 @@ reverse *reverse_make(arena *mem, const ir_layer *l)
     r->gradient = NEW_N(mem, int32_t, l->n_inputs + 1);
     r->stops = NEW_N(mem, ir_val, r->joint->n_nodes + 1);
     r->held = ir_rebuild(r->joint, mem, hold, r);
+    r->n_values = r->joint->n_nodes;
     differentiate(mem, r);
     return r;
 }
@@ -84,6 +85,18 @@ double reverse_elements(const ir_layer *l, const situation *s)
         all += elems;
     }
     return all;
+}
+
+bool reverse_has_nan(const reverse *r, const oracle *o)
+{
+    const ir_layer *l = r->joint;
+    for (uint32_t i = 1; i < r->n_values; i++) {
+        const interp_array *a = &o->result.values[i];
+        for (int64_t k = 0; a->at && ir_is_float(l->nodes[i].type) && l->domains[l->nodes[i].dom.i].kind != DOM_NODES && k < a->n; k++)
+            if (isnan(a->at[k]))
+                return true;
+    }
+    return false;
 }
 
 /* ---- differences ---- */

@@ -125,14 +125,14 @@ static verdict compare_passes(arena *mem, const trial *t, subject *s, const orac
         return V_DIFFERS;
     }
     verdict v = V_SAME;
-    const double *error = NULL;
+    const double *error = NULL, rel = s->reverse && oracle_has_half(s->before) ? ORACLE_HALF : 1e-9;       /* derivatives compute in halves */
     mismatch m;
     for (uint32_t i = 0; v == V_SAME && i < o->layer->n_outputs; i++) {
-        if (oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, 1e-9, 0, &m) < 0)
+        if (oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, rel, 0, &m) < 0)
             continue;
         if (!error)
             error = rounding(mem, t, s, o->at);
-        if (error && oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, 1e-9, oracle_f64_noise(error[i]), &m) < 0)
+        if (error && oracle_compare(o, i, b.result.outputs[i].at, b.result.outputs[i].n, rel, oracle_f64_noise(error[i]), &m) < 0)
             continue;
         tell(out, o->at, "after the passes", o->layer->outputs[i].name, &m);
         v = V_DIFFERS;
@@ -243,7 +243,7 @@ static verdict try_graph(arena *mem, const trial *t, subject *sub, backend *code
             v = V_SLOPE;
         if (v == V_SAME && code)
             v = backend_compare(code, mem, &o, out);
-        if (v != V_SAME && (oracle_is_unsure(mem, &o) || nothing_times_nan(sub->after, &s)))
+        if (v != V_SAME && (oracle_is_unsure(mem, &o) || (sub->reverse && reverse_has_nan(sub->reverse, &o)) || nothing_times_nan(sub->after, &s)))
             v = V_LEFT_OUT;
     }
     oracle_free(&o);
