@@ -1,10 +1,10 @@
 """Every kernel of a program, of inference and of training, compiles to cubins by NVRTC, which needs no GPU; those of the standard
 layers spill nothing.
 
-    cubins.py MPC CUBIN_TOOL FOLDER PROGRAM [-v]
+    cubins.py MPC CUBIN_TOOL FOLDER PROGRAM [--all] [-v]
 
 NVRTC is the one that CUBIN_TOOL finds, or one in FOLDER (scripts/nvrtc puts it there). Exit status 77 (skipped) without. Says which kernels
-spill, and, with -v, the registers of each.
+spill, and, with -v, the registers of each. With --all the second width, too, and the kernels for open dims: minutes a program.
 """
 import glob
 import os
@@ -27,16 +27,16 @@ def statics(program):
     return sorted({s.split("=")[0].strip() for head in heads for s in head.split(",") if s.strip() and ":" not in s})
 
 
-def sets_of(name, names):
+def sets_of(name, names, every):
     """(dims, architectures, must not spill)"""
     known = {n: OTHER.get(n, 64) for n in names if n != "users_and_items"}
     if name not in STANDARD:
-        return [(known, ARCHS, False), ({}, ARCHS[:1], False)]
+        return [(known, ARCHS, False), ({}, ARCHS[:1], False)][:2 if every else 1]
     if "heads" in names:
         widths = [dict(known, out=w // 8, **({"in": w})) for w in WIDTHS]
     else:
         widths = [dict(known, **{n: w for n in STANDARD[name].split()}) for w in WIDTHS]
-    return [(widths[0], ARCHS, True), (widths[1], ARCHS[1:], True), ({}, ARCHS[:1], False)]
+    return [(widths[0], ARCHS, True), (widths[1], ARCHS[1:], True), ({}, ARCHS[:1], False)][:3 if every else 1]
 
 
 def nvrtc(folder):
@@ -45,9 +45,10 @@ def nvrtc(folder):
 
 
 def main():
-    mpc, tool, folder, program, *verbose = sys.argv[1:]
+    mpc, tool, folder, program, *flags = sys.argv[1:]
+    verbose = "-v" in flags
     name, wrong, env = os.path.splitext(os.path.basename(program))[0], 0, dict(os.environ, **nvrtc(folder))
-    for dims, archs, strict in sets_of(name, statics(program)):
+    for dims, archs, strict in sets_of(name, statics(program), "--all" in flags):
         text = [x for d, v in dims.items() for x in ("-D", f"{d}={v}")]
         p = subprocess.run([mpc, program, "--grad", "all" if dims else "none", "--emit", "cuda", "-o", "-", *text], stdout=subprocess.PIPE)
         if p.returncode:
