@@ -41,6 +41,7 @@ void mem_free(mp_context *ctx, void *p, size_t bytes);
 _Bool mem_size(int64_t count, size_t size, size_t *bytes);
 /* An array of n elements, checked; sets the message ("out of memory: ... for WHAT") and returns NULL on failure. */
 void *mem_array(mp_context *ctx, int64_t n, size_t size, const char *what);
+void *mem_zeros(mp_context *ctx, int64_t n, size_t size, const char *what);     /* the same, all zero */
 void mem_array_free(mp_context *ctx, void *p, int64_t n, size_t size);
 
 /* Cores that the process may run on (its affinity mask and, where set, the control group's quota); at least 1. */

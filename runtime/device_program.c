@@ -85,13 +85,13 @@ static mp_status find_sizes(mp_context *ctx, prepared *p)
     return st;
 }
 
-static void *zeros(mp_context *ctx, uint32_t n, size_t size)
-{
-    void *p = mem_array(ctx, n, size, "the state of a layer");
-    if (p)
-        memset(p, 0, n * size);
-    return p;
-}
+/* The arrays on the host, with their lengths. */
+#define ARRAYS(A) \
+    A(launches, d->n_kernels) A(sizes, 2 * d->n_kernels) A(op, d->n_steps) \
+    A(counted, d->n_loops) A(left, d->n_loops) A(number, d->n_loops) A(sent, d->n_buffers)
+
+#define MAKE(array, n) && (v->array = mem_zeros(ctx, n, sizeof *v->array, "the state of a layer"))
+#define FREE(array, n) mem_array_free(ctx, v->array, n, sizeof *v->array);
 
 mp_status device_program_begin(mp_layer *layer, prepared *p, mp_module *mod)
 {
@@ -105,16 +105,7 @@ mp_status device_program_begin(mp_layer *layer, prepared *p, mp_module *mod)
     if (!v)
         return error_memory(ctx, sizeof *v, "the state of a layer");
     v->mod = code;
-    v->launches = zeros(ctx, d->n_kernels, sizeof *v->launches);
-    v->sizes = zeros(ctx, 2 * d->n_kernels, sizeof *v->sizes);
-    v->op = zeros(ctx, d->n_steps, sizeof *v->op);
-    v->counted = zeros(ctx, d->n_loops, sizeof *v->counted);
-    v->left = zeros(ctx, d->n_loops, sizeof *v->left);
-    v->number = zeros(ctx, d->n_loops, sizeof *v->number);
-    v->sent = zeros(ctx, d->n_buffers, sizeof *v->sent);
-    if (!v->launches || !v->sizes || !v->op || !v->counted || !v->left || !v->number || !v->sent)
-        return MP_SYSTEM;
-    st = make_tables(ctx, p);
+    st = true ARRAYS(MAKE) ? make_tables(ctx, p) : MP_SYSTEM;
     return st ? st : find_sizes(ctx, p);
 }
 
@@ -127,13 +118,7 @@ void device_program_free(mp_context *ctx, prepared *p)
     for (uint32_t i = 0; v->launches && i < d->n_kernels; i++)
         if (v->launches[i].own)
             device_fiber_free(ctx, &v->launches[i].fiber);
-    mem_array_free(ctx, v->launches, d->n_kernels, sizeof *v->launches);
-    mem_array_free(ctx, v->sizes, 2 * d->n_kernels, sizeof *v->sizes);
-    mem_array_free(ctx, v->op, d->n_steps, sizeof *v->op);
-    mem_array_free(ctx, v->counted, d->n_loops, sizeof *v->counted);
-    mem_array_free(ctx, v->left, d->n_loops, sizeof *v->left);
-    mem_array_free(ctx, v->number, d->n_loops, sizeof *v->number);
-    mem_array_free(ctx, v->sent, d->n_buffers, sizeof *v->sent);
+    ARRAYS(FREE)
     data_free(ctx, v->tables, v->table_bytes);
     mem_free(ctx, v, sizeof *v);
     p->device = NULL;
@@ -218,9 +203,9 @@ mp_status device_program_finish(mp_layer *layer, prepared *p)
     mp_context *ctx = layer->ctx;
     struct device_program *v = p->device;
     const desc_program *d = p->program;
-    mp_loop *loops = zeros(ctx, d->n_loops, sizeof *loops);
-    mp_op *ops = zeros(ctx, v->n_ops, sizeof *ops);
-    mp_replay *replays = zeros(ctx, d->n_replays, sizeof *replays);
+    mp_loop *loops = mem_zeros(ctx, d->n_loops, sizeof *loops, "the state of a layer");
+    mp_op *ops = mem_zeros(ctx, v->n_ops, sizeof *ops, "the state of a layer");
+    mp_replay *replays = mem_zeros(ctx, d->n_replays, sizeof *replays, "the state of a layer");
     mp_status st = loops && ops && replays ? MP_OK : MP_SYSTEM;
     if (!st) {
         write_loops(p, loops);

@@ -164,39 +164,20 @@ mp_status program_run(mp_layer *layer, prepared *p)
     return MP_OK;
 }
 
-static mp_status check_call(mp_layer *layer, const mp_graph *g, const char *call)
-{
-    if (!layer)
-        return MP_USAGE;
-    if (!g)
-        return layer_error(layer, MP_USAGE, "%s: the graph is NULL", call);
-    if (g->ctx != layer->ctx)
-        return layer_error(layer, MP_USAGE, "%s: the graph belongs to another context", call);
-    return MP_OK;
-}
-
-static bool has_gradients(const mp_layer *layer)
-{
-    for (uint32_t i = 0; i < layer->desc->n_inputs; i++)
-        if (layer->gradients[i].bound)
-            return true;
-    return false;
-}
-
 /* The forward pass, and those of training where gradients are bound. */
 static mp_status prepare_asked(mp_layer *layer, mp_graph *g)
 {
     mp_status st = layer_prepare(layer, g, DESC_FORWARD);
-    if (!st && has_gradients(layer))
+    if (!st && layer_has_gradients(layer))
         st = layer_prepare(layer, g, DESC_TRAIN);
-    if (!st && has_gradients(layer))
+    if (!st && layer_has_gradients(layer))
         st = layer_prepare(layer, g, DESC_BACKWARD);
     return st;
 }
 
 mp_status mp_prepare(mp_layer *layer, mp_graph *g)
 {
-    mp_status st = check_call(layer, g, "mp_prepare");
+    mp_status st = layer_check_call(layer, g, "mp_prepare");
     if (!st)
         st = prepare_asked(layer, g);
     return st ? st : layer_place(layer, DESC_FORWARD);
@@ -211,7 +192,7 @@ void layer_ran(mp_layer *layer, desc_program_kind kind)
 
 mp_status mp_forward(mp_layer *layer, mp_graph *g)
 {
-    mp_status st = check_call(layer, g, "mp_forward");
+    mp_status st = layer_check_call(layer, g, "mp_forward");
     if (!st)
         st = layer_prepare(layer, g, DESC_FORWARD);
     if (!st)
@@ -276,7 +257,7 @@ mp_status mp_set_state_memory(mp_layer *layer, size_t bytes)
 
 mp_status mp_workspace_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
 {
-    mp_status st = check_call(layer, g, "mp_workspace_bytes");
+    mp_status st = layer_check_call(layer, g, "mp_workspace_bytes");
     if (!st && !bytes)
         st = layer_error(layer, MP_USAGE, "mp_workspace_bytes: the result must not be NULL");
     if (!st)

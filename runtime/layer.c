@@ -181,31 +181,21 @@ static mp_status take_statics(mp_layer *layer, const mp_static *statics, int n)
     return dims_check(layer->ctx, l, &layer->values);
 }
 
-static void *zeros(mp_context *ctx, uint32_t n, size_t size)
-{
-    void *p = mem_array(ctx, n, size, "a layer");
-    if (p)
-        memset(p, 0, n * size);
-    return p;
-}
+/* Every array of a layer, with its length. */
+#define ARRAYS(A) \
+    A(was_given, l->n_statics) A(reals, l->n_statics) A(plain_dims, l->n_statics) \
+    A(shapes, 2 * (l->n_inputs + l->n_outputs)) A(inputs, l->n_inputs) A(outputs, l->n_outputs) \
+    A(gradients, l->n_inputs) A(cotangents, l->n_outputs) A(own, l->n_outputs)
+
+#define MAKE(array, n) && (layer->array = mem_zeros(ctx, n, sizeof *layer->array, "a layer"))
+#define FREE(array, n) mem_array_free(ctx, layer->array, n, sizeof *layer->array);
 
 static mp_status make_room(mp_layer *layer)
 {
     mp_context *ctx = layer->ctx;
     const desc_layer *l = layer->desc;
-    bool ok = dim_values_make(ctx, l->n_symbols, &layer->given) && dim_values_make(ctx, l->n_symbols, &layer->values) &&
-              dim_values_make(ctx, l->n_symbols, &layer->spare);
-    layer->was_given = zeros(ctx, l->n_statics, sizeof *layer->was_given);
-    layer->reals = zeros(ctx, l->n_statics, sizeof *layer->reals);
-    layer->plain_dims = zeros(ctx, l->n_statics, sizeof *layer->plain_dims);
-    layer->shapes = zeros(ctx, 2 * (l->n_inputs + l->n_outputs), sizeof *layer->shapes);
-    layer->inputs = zeros(ctx, l->n_inputs, sizeof *layer->inputs);
-    layer->outputs = zeros(ctx, l->n_outputs, sizeof *layer->outputs);
-    layer->gradients = zeros(ctx, l->n_inputs, sizeof *layer->gradients);
-    layer->cotangents = zeros(ctx, l->n_outputs, sizeof *layer->cotangents);
-    layer->own = zeros(ctx, l->n_outputs, sizeof *layer->own);
-    return ok && layer->was_given && layer->reals && layer->plain_dims && layer->shapes && layer->inputs &&
-           layer->outputs && layer->gradients && layer->cotangents && layer->own ? MP_OK : MP_SYSTEM;
+    return dim_values_make(ctx, l->n_symbols, &layer->given) && dim_values_make(ctx, l->n_symbols, &layer->values) &&
+           dim_values_make(ctx, l->n_symbols, &layer->spare) ARRAYS(MAKE) ? MP_OK : MP_SYSTEM;
 }
 
 mp_status mp_layer_create(mp_module *mod, const char *name, const mp_static *statics, int n_statics, mp_layer **out)
@@ -284,16 +274,8 @@ void mp_layer_destroy(mp_layer *layer)
     dim_values_free(ctx, &layer->given);
     dim_values_free(ctx, &layer->values);
     dim_values_free(ctx, &layer->spare);
-    mem_array_free(ctx, layer->was_given, l->n_statics, sizeof *layer->was_given);
-    mem_array_free(ctx, layer->reals, l->n_statics, sizeof *layer->reals);
-    mem_array_free(ctx, layer->plain_dims, l->n_statics, sizeof *layer->plain_dims);
-    mem_array_free(ctx, layer->shapes, 2 * (l->n_inputs + l->n_outputs), sizeof *layer->shapes);
-    mem_array_free(ctx, layer->inputs, l->n_inputs, sizeof *layer->inputs);
-    mem_array_free(ctx, layer->outputs, l->n_outputs, sizeof *layer->outputs);
-    mem_array_free(ctx, layer->gradients, l->n_inputs, sizeof *layer->gradients);
-    mem_array_free(ctx, layer->cotangents, l->n_outputs, sizeof *layer->cotangents);
     data_free(ctx, layer->own_workspace, layer->own_bytes);
-    mem_array_free(ctx, layer->own, l->n_outputs, sizeof *layer->own);
+    ARRAYS(FREE)
     mp_module *mod = layer->mod;
     context_retain(ctx);
     mem_free(ctx, layer, sizeof *layer);
@@ -317,4 +299,23 @@ uint32_t layer_shapes(mp_layer *layer, const binding *except)
             layer->shapes[n++] = (dim_shape){ v, b->shape, b->t.ndim };
     }
     return n;
+}
+
+bool layer_has_gradients(const mp_layer *layer)
+{
+    for (uint32_t i = 0; i < layer->desc->n_inputs; i++)
+        if (layer->gradients[i].bound)
+            return true;
+    return false;
+}
+
+mp_status layer_check_call(mp_layer *layer, const mp_graph *g, const char *call)
+{
+    if (!layer)
+        return MP_USAGE;
+    if (!g)
+        return layer_error(layer, MP_USAGE, "%s: the graph is NULL", call);
+    if (g->ctx != layer->ctx)
+        return layer_error(layer, MP_USAGE, "%s: the graph belongs to another context", call);
+    return MP_OK;
 }

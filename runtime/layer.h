@@ -82,10 +82,15 @@ const char *nearest_name(const char *name, const char *(*names)(const void *ud, 
 /* An input (role MP_INPUT or MP_PARAM) or output by name; the error proposes one. */
 mp_status layer_find(mp_layer *layer, const char *name, mp_role *role, uint32_t *number);
 
-/* prepare.c: the most workspace that any of the programs needs which are prepared. */
+/* layout.c: the most workspace that any of the programs needs which are prepared. */
 size_t layer_workspace(const mp_layer *layer);
-/* Is there code for training, or can it be made? Otherwise an error. */
+/* prepare_code.c: is there code for training, or can it be made? Otherwise an error. */
 mp_status layer_trains(mp_layer *layer);
+
+/* The layer and graph of a call: neither is NULL, both are of one context. */
+mp_status layer_check_call(mp_layer *layer, const mp_graph *g, const char *call);
+/* Is any gradient bound? */
+bool layer_has_gradients(const mp_layer *layer);
 
 /* tape.c: the tapes of a layer that goes. */
 void tapes_leave(mp_layer *layer);

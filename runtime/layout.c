@@ -1,7 +1,7 @@
 /*
  * The workspace: buffers that are alive at the same time lie apart, others may share. Larger buffers are placed first,
  * each at the lowest place where nothing it lives with is in the way. Behind them stand the states of pieces (of the
- * launch that needs most) and the scratch of each thread.
+ * launch that needs most) and the scratch of each thread. Its memory, the caller's or the layer's, comes with a call.
  */
 #include "runtime/device_program.h"
 
@@ -190,4 +190,63 @@ mp_status layout_workspace(mp_layer *layer, prepared *p)
     mem_array_free(ctx, near, n, sizeof *near);
     mem_array_free(ctx, of, n, sizeof *of);
     return st;
+}
+
+/* ---- Its memory ------------------------------------------------------------------------------------------------- */
+
+size_t layer_workspace(const mp_layer *layer)
+{
+    size_t most = 0;
+    for (int k = 0; k < DESC_PROGRAM_KINDS; k++)
+        if (layer->prepared[k] && layer->prepared[k]->workspace_bytes > most)
+            most = layer->prepared[k]->workspace_bytes;
+    return most;
+}
+
+/* Memory of the layer's own, large enough for all that is prepared. */
+static mp_status own_workspace(mp_layer *layer, size_t bytes)
+{
+    if (layer->own_workspace && layer->own_bytes >= bytes)
+        return MP_OK;
+    size_t most = layer_workspace(layer);
+    data_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+    layer->own_workspace = data_alloc(layer->ctx, most);
+    layer->own_bytes = layer->own_workspace ? most : 0;
+    return layer->own_workspace ? MP_OK : error_memory(layer->ctx, most, "the workspace");
+}
+
+/* Outputs in the layer's own memory, which another program may have made anew. */
+static void place_outputs(mp_layer *layer, prepared *p)
+{
+    for (uint32_t k = 0; k < p->program->n_buffers; k++) {
+        const desc_buffer *b = &p->program->buffers[k];
+        if (b->kind == BUF_OUTPUT && prepared_is_output(p, b) && !layer->outputs[b->index].bound)
+            p->base[k] = layer->own[b->index].data;
+    }
+    for (uint32_t i = 0; i < p->n_drains; i++)
+        p->base[p->drains[i].buffer] = p->drains[i].staged;
+}
+
+mp_status layer_place(mp_layer *layer, desc_program_kind kind)
+{
+    prepared *p = layer->prepared[kind];
+    char *at = layer->workspace;
+    if (at && layer->workspace_bytes < p->workspace_bytes)
+        return layer_error(layer, MP_USAGE, "the workspace has %zu bytes, but %zu are needed", layer->workspace_bytes,
+                           p->workspace_bytes);
+    if (at) {
+        data_free(layer->ctx, layer->own_workspace, layer->own_bytes);
+        layer->own_workspace = NULL;
+    } else {
+        mp_status st = own_workspace(layer, p->workspace_bytes);
+        if (st)
+            return st;
+        at = layer->own_workspace;
+    }
+    for (uint32_t k = 0; k < p->program->n_buffers; k++)
+        if (p->offset[k] != SIZE_MAX)
+            p->base[k] = at + p->offset[k];
+    place_outputs(layer, p);
+    p->memory = (launch_memory){ at + p->states_at, at + p->scratch_at, p->scratch_stride };
+    return MP_OK;
 }

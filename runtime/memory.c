@@ -108,6 +108,14 @@ void *mem_array(mp_context *ctx, int64_t n, size_t size, const char *what)
     return p;
 }
 
+void *mem_zeros(mp_context *ctx, int64_t n, size_t size, const char *what)
+{
+    void *p = mem_array(ctx, n, size, what);
+    if (p)
+        memset(p, 0, (size_t)n * size);
+    return p;
+}
+
 void mem_array_free(mp_context *ctx, void *p, int64_t n, size_t size)
 {
     mem_free(ctx, p, (size_t)n * size);

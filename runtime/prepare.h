@@ -112,6 +112,28 @@ void prepared_free(mp_context *ctx, prepared *p);
 
 /* ---- for the files that prepare --------------------------------------------------------------------------------- */
 
+/* prepare_check.c: what is wrong with tensors and graph, before there is any code: dims, needs, rows, ranges. */
+mp_status prepare_check(mp_layer *layer, mp_graph *g, desc_program_kind kind);
+/* All that the code reads is bound. */
+mp_status prepare_check_bound(mp_layer *layer, const desc_program *d);
+/* Elements of a row of a value. */
+mp_status prepare_elems(mp_layer *layer, const desc_value *v, int64_t *out);
+
+/* prepare_code.c: the code for exactly the values of the dims, or else the module's own. */
+mp_status prepare_code(mp_layer *layer, desc_program_kind kind, mp_module **out);
+/* Values of the slots of p->program, by the symbols' names, and of the real static arguments. */
+mp_status prepare_slots(mp_layer *layer, prepared *p);
+
+/* prepare_buffers.c: arrays of the graph; */
+mp_status buffers_of_graph(prepared *p);
+/* what a step before the call writes first, which is kept until the layer is prepared anew; */
+mp_status buffers_of_step(mp_layer *layer, prepared *p, uint32_t step);
+/* the bytes of all else. Pairs that were made beforehand have their final numbers now. */
+mp_status buffers_of_call(mp_layer *layer, prepared *p);
+
+/* prepared.c: the arrays of a state whose program is set. */
+mp_status prepared_room(mp_context *ctx, prepared *p);
+
 /* How many rows; of pairs that are not made yet the most there can be. */
 int64_t prepared_rows(const prepared *p, mp_rows rows);
 
@@ -142,7 +164,7 @@ void layer_ran(mp_layer *layer, desc_program_kind kind);
 /* Copies data in pieces, by the threads of the context, or on the GPU. */
 mp_status copy_bytes(mp_context *ctx, void *to, const void *from, size_t n);
 
-/* layout.c: where buffers lie in the workspace, by the steps between which they are alive. */
+/* layout.c: where buffers lie in the workspace, by the steps between which they are alive. layer_place is there, too. */
 mp_status layout_workspace(mp_layer *layer, prepared *p);
 
 /* pairs.c */

@@ -116,14 +116,6 @@ void mp_tape_destroy(mp_tape *tape)
     tape_free(tape);
 }
 
-static void *zeros(mp_context *ctx, uint32_t n, size_t size)
-{
-    void *p = mem_array(ctx, n, size, "a tape");
-    if (p)
-        memset(p, 0, n * size);
-    return p;
-}
-
 /* One at rest, or a new one. */
 static mp_status tape_find(mp_layer *layer, mp_tape **out)
 {
@@ -140,9 +132,9 @@ static mp_status tape_find(mp_layer *layer, mp_tape **out)
     t->ctx = ctx;
     t->n_inputs = layer->desc->n_inputs;
     t->n_outputs = layer->desc->n_outputs;
-    t->inputs = zeros(ctx, t->n_inputs, sizeof *t->inputs);
-    t->outputs = zeros(ctx, t->n_outputs, sizeof *t->outputs);
-    t->kept_at = zeros(ctx, t->n_outputs, sizeof *t->kept_at);
+    t->inputs = mem_zeros(ctx, t->n_inputs, sizeof *t->inputs, "a tape");
+    t->outputs = mem_zeros(ctx, t->n_outputs, sizeof *t->outputs, "a tape");
+    t->kept_at = mem_zeros(ctx, t->n_outputs, sizeof *t->kept_at, "a tape");
     if (!t->inputs || !t->outputs || !t->kept_at) {
         tape_free(t);
         return MP_SYSTEM;
@@ -162,7 +154,7 @@ static bool renew(mp_context *ctx, void *array, uint32_t old, uint32_t n, size_t
     if (*at && old == n)
         return true;
     mem_array_free(ctx, *at, old, size);
-    *at = zeros(ctx, n, size);
+    *at = mem_zeros(ctx, n, size, "a tape");
     return *at != NULL;
 }
 
@@ -189,35 +181,22 @@ static mp_status tape_room(mp_tape *t, const prepared *p)
 
 /* ---- The training pass ------------------------------------------------------------------------------------------ */
 
-static mp_status check_layer(mp_layer *layer, const mp_graph *g, const char *call)
+static mp_status check_training(mp_layer *layer, const mp_graph *g, const char *call)
 {
-    if (!layer)
-        return MP_USAGE;
-    if (!g)
-        return layer_error(layer, MP_USAGE, "%s: the graph is NULL", call);
-    if (g->ctx != layer->ctx)
-        return layer_error(layer, MP_USAGE, "%s: the graph belongs to another context", call);
-    return layer_trains(layer);
-}
-
-static bool has_gradients(const mp_layer *layer)
-{
-    for (uint32_t i = 0; i < layer->desc->n_inputs; i++)
-        if (layer->gradients[i].bound)
-            return true;
-    return false;
+    mp_status st = layer_check_call(layer, g, call);
+    return st ? st : layer_trains(layer);
 }
 
 /* Both passes, so that the backward finds all in place. */
 static mp_status prepare_training(mp_layer *layer, mp_graph *g)
 {
     mp_status st = layer_prepare(layer, g, DESC_TRAIN);
-    return st || !has_gradients(layer) ? st : layer_prepare(layer, g, DESC_BACKWARD);
+    return st || !layer_has_gradients(layer) ? st : layer_prepare(layer, g, DESC_BACKWARD);
 }
 
 mp_status mp_tape_bytes(mp_layer *layer, mp_graph *g, size_t *bytes)
 {
-    mp_status st = check_layer(layer, g, "mp_tape_bytes");
+    mp_status st = check_training(layer, g, "mp_tape_bytes");
     if (!st && !bytes)
         st = layer_error(layer, MP_USAGE, "mp_tape_bytes: the result must not be NULL");
     if (!st)
@@ -274,7 +253,7 @@ static void tape_fill(mp_layer *layer, const prepared *p, mp_graph *g, uint64_t 
 
 mp_status mp_forward_train(mp_layer *layer, mp_graph *g, uint64_t seed, mp_tape **tape)
 {
-    mp_status st = check_layer(layer, g, "mp_forward_train");
+    mp_status st = check_training(layer, g, "mp_forward_train");
     if (!st && !tape)
         st = layer_error(layer, MP_USAGE, "mp_forward_train: the tape must not be NULL");
     if (!st && *tape && (*tape)->layer != layer)
@@ -377,7 +356,7 @@ mp_status mp_backward(mp_layer *layer, mp_tape *tape)
         return layer_error(layer, MP_USAGE, "mp_backward: the tape is %s", tape ? "another layer's" : "NULL");
     if (!tape->filled)
         return layer_error(layer, MP_USAGE, "mp_backward: there is nothing on the tape");
-    if (!has_gradients(layer))
+    if (!layer_has_gradients(layer))
         return MP_OK;
     set_aside mine = exchange(layer, tape);
     mp_status st = run_backward(layer, tape);

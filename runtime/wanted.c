@@ -144,12 +144,10 @@ mp_status wanted_find(mp_layer *layer, prepared *p)
     const desc_program *d = p->program;
     finder f = { .d = d, .p = p };
     f.needed = mem_array(layer->ctx, d->n_buffers, sizeof *f.needed, "the steps of a backward");
-    f.done = mem_array(layer->ctx, d->n_steps, sizeof *f.done, "the steps of a backward");
+    f.done = mem_zeros(layer->ctx, d->n_steps, sizeof *f.done, "the steps of a backward");
     mp_status st = f.needed && f.done ? MP_OK : MP_SYSTEM;
     for (uint32_t k = 0; !st && k < d->n_buffers; k++)
         f.needed[k] = d->buffers[k].kind == BUF_GRADIENT && layer->gradients[d->buffers[k].index].bound;
-    for (uint32_t i = 0; !st && i < d->n_steps; i++)
-        f.done[i] = false;
     for (f.changed = !st; f.changed;) {
         f.changed = false;
         for (uint32_t i = d->n_steps; i-- > 0;)
