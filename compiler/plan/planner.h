@@ -1,4 +1,4 @@
-/* Inside of the planner: shared by legal.c, access.c, stage.c, value.c, body.c, aggregate.c, product.c, steps.c. */
+/* Inside of the planner: what its files share, in the order in which they work. */
 #ifndef MPC_PLAN_PLANNER_H
 #define MPC_PLAN_PLANNER_H
 
@@ -127,9 +127,12 @@ bool is_plain_array(const planner *pl, ir_val v);               /* unit values: 
 
 /* stage.c */
 void stage_all(planner *pl);
-bool inline_ok(planner *pl, ir_val v);
-bool heavy(const planner *pl, ir_val v);
-void need_store(planner *pl, ir_val v);
+void need_store(planner *pl, ir_val v);                         /* anchors.c; staging starts again */
+
+/* inline.c */
+bool is_at_hand(const planner *pl, ir_val v);                   /* in memory, or a number that costs nothing */
+bool heavy(const planner *pl, ir_val v);                        /* a reduction, product or costly function: not to do twice without need */
+bool inline_ok(planner *pl, ir_val v);                          /* at most 3 operations an element, one row of its width */
 
 /* ---- share.c: what several kernels work out ---- */
 
@@ -148,6 +151,8 @@ ir_val grouped_weights(planner *pl, ir_val v);                  /* the index-dom
 
 /* body.c */
 typedef VEC(knode *) nodes;
+/* Readers of a value in a kernel, saturating; read by members, so worked out once a row; read in a larger loop. */
+enum { USES_COUNT = 0x3f, USES_BY_MEMBERS = 0x40, USES_LARGER = 0x80 };
 typedef struct loop_var { uint32_t depth, parent, var; kdim extent; bool reduce; } loop_var;
 
 typedef struct body {
@@ -158,7 +163,7 @@ typedef struct body {
     uint32_t number;          /* 1 + of the kernel */
     ir_dom member_dom;
     uint8_t *need;            /* by value: bits 1 << at */
-    uint8_t *uses;            /* by value: readers in this kernel, saturating; bit 7: read in a larger loop */
+    uint8_t *uses;            /* by value: bits USES_* */
     local_of *row_local, *member_local;
     nodes pre, mem, post, init, combine;
     nodes *out;
@@ -169,21 +174,31 @@ typedef struct body {
 } body;
 
 uint32_t body_build(planner *pl, uint32_t kernel);              /* number of the kernel in the plan */
-uint32_t add_local(body *b, const char *name, kscope scope, ktype t, dim elems, bool acc);
-kx var_of(body *b, uint32_t depth, uint32_t parent, kdim extent, bool reduce, uint32_t *id);
+
+/* nests.c */
 typedef struct nest { kloop loops[IR_MAX_RANK + 2]; uint32_t n; kx idx[IR_MAX_RANK]; } nest;
 void nest_shape(body *b, nest *n, ir_val v);                    /* loops over v's axes; idx by axis */
 void nest_add(body *b, nest *n, dim extent, bool reduce, kx *idx);
 void put(body *b, nodes *list, const nest *n, knode *statement);
+
+/* locals.c */
+void find_needs(body *b);                                       /* need and uses, from the anchors down */
 bool computed_here(const body *b, ir_val v, at a);
+bool wants_local(body *b, ir_val v, at a);
+void make_local(body *b, ir_val v, at a);
 local_of *local_at(body *b, ir_val v, at a);
-kx linear(body *b, ir_val v, const kx *idx);                    /* row-major offset */
-kx local_offset(body *b, ir_val v, const local_of *lo, const kx *idx);
+uint32_t add_local(body *b, const char *name, kscope scope, ktype t, dim elems, bool acc);
+
+/* assemble.c */
+void assemble(body *b);                                         /* b->k.body from the lists */
+
+/* access.c: the places where a kernel wants values */
 spot row_place(body *b, at a, ir_dom dom);
 spot member_place(body *b);
-void make_local(body *b, ir_val v, at a);
 
 /* value.c */
+kx linear(body *b, ir_val v, const kx *idx);                    /* row-major offset */
+kx local_offset(body *b, ir_val v, const local_of *lo, const kx *idx);
 kx value(body *b, ir_val v, spot where, const kx *idx);        /* element idx of v there, as an expression */
 kx index_value(body *b, ir_val v, spot where, const kx *idx);  /* of an index: an integer, -1 for none */
 kx position_value(body *b, ir_val along, spot where);           /* place of the member there in its group */
