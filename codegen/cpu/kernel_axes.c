@@ -181,7 +181,7 @@ static void give_roles(kgen *g, nest *n)
         }
 }
 
-void nest_choose(kgen *g, nest *n)
+void kg_choose_axes(kgen *g, nest *n)
 {
     n->width = width_of(g, n);
     widen_costly(g, n);

@@ -38,7 +38,7 @@ static int power_at_least(int64_t n)
     return p;
 }
 
-int64_t nest_total(const nest *n)
+int64_t kg_nest_total(const nest *n)
 {
     int64_t total = 1;
     for (int i = 0; i < n->n; i++)
@@ -53,16 +53,16 @@ int64_t nest_total(const nest *n)
 /* Vectors of that range; the last may be cut. */
 static int vectors_of(const nest *n)
 {
-    return (int)((nest_total(n) + n->width - 1) / n->width);
+    return (int)((kg_nest_total(n) + n->width - 1) / n->width);
 }
 
-uint32_t nest_new_points(kgen *g, int count)
+uint32_t kg_new_points(kgen *g, int count)
 {
     g->points += (uint32_t)count;
     return g->points - (uint32_t)count + 1;
 }
 
-void nest_points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int first, int count)
+void kg_points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int first, int count)
 {
     for (int c = first; c < first + count; c++) {
         int64_t from = (int64_t)c * n->width, left = total - from;
@@ -86,7 +86,7 @@ void nest_points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int 
             inner *= a->extent.value;
         }
         g->point = base + (uint32_t)c;
-        nest_part(g, n, what, c - first);
+        kg_part(g, n, what, c - first);
         for (int i = 0; i < n->n; i++)
             if (n->at[i].role == ROLE_VECTOR)
                 kg_unbind(g, &g->var[n->at[i].var], saved[i]);
@@ -199,8 +199,8 @@ static void around(kgen *g, nest *n, role r, int i, void (*inside)(kgen *, nest 
     emit_for_end(g->e, &l);
 }
 
-static void step_vector(kgen *g, nest *n) { nest_part(g, n, PART_STEP, 0); }
-static void all_vector(kgen *g, nest *n) { nest_part(g, n, PART_ALL, 0); }
+static void step_vector(kgen *g, nest *n) { kg_part(g, n, PART_STEP, 0); }
+static void all_vector(kgen *g, nest *n) { kg_part(g, n, PART_ALL, 0); }
 
 static const axis *vector_axis(const nest *n)
 {
@@ -212,41 +212,41 @@ static const axis *vector_axis(const nest *n)
 
 static void flight_step(kgen *g, nest *n)
 {
-    uint32_t base = nest_new_points(g, vectors_of(n));
-    nest_points(g, n, PART_STEP, base, nest_total(n), n->points >> 8, n->points & 255);
+    uint32_t base = kg_new_points(g, vectors_of(n));
+    kg_points(g, n, PART_STEP, base, kg_nest_total(n), n->points >> 8, n->points & 255);
 }
 
 static void sums_of_points(kgen *g, nest *n)
 {
-    int64_t total = nest_total(n);
+    int64_t total = kg_nest_total(n);
     int all = vectors_of(n), most = g->e->target->vector_registers / 2;
     int at_once = most / (int)(n->n_body ? n->n_body : 1);
     at_once = at_once < 1 ? 1 : at_once > KG_UNROLL ? KG_UNROLL : at_once;
-    uint32_t base = nest_new_points(g, all);
+    uint32_t base = kg_new_points(g, all);
     for (int first = 0; first < all; first += at_once) {
         int count = all - first < at_once ? all - first : at_once;
-        nest_points(g, n, PART_BEGIN, base, total, first, count);
+        kg_points(g, n, PART_BEGIN, base, total, first, count);
         n->points = first << 8 | count;
         around(g, n, ROLE_REDUCE, 0, flight_step);
-        nest_points(g, n, PART_END, base, total, first, count);
+        kg_points(g, n, PART_END, base, total, first, count);
     }
 }
 
 static void sums_of_vector(kgen *g, nest *n)            /* one vector of a loop over an axis that is kept */
 {
-    nest_part(g, n, PART_BEGIN, 0);
+    kg_part(g, n, PART_BEGIN, 0);
     around(g, n, ROLE_REDUCE, 0, step_vector);
-    nest_part(g, n, PART_END, 0);
+    kg_part(g, n, PART_END, 0);
 }
 
 static void lanes_inside(kgen *g, nest *n)
 {
-    int64_t total = nest_total(n);
+    int64_t total = kg_nest_total(n);
     if (total >= 0 && total <= (int64_t)n->most * n->width) {
         for (int c = 0; c < vectors_of(n); c++) {
-            uint32_t base = nest_new_points(g, 1) - (uint32_t)c;
+            uint32_t base = kg_new_points(g, 1) - (uint32_t)c;
             n->points = 0;
-            nest_points(g, n, PART_STEP, base, total, c, 1);
+            kg_points(g, n, PART_STEP, base, total, c, 1);
         }
     } else {
         vector_loop(g, n, vector_axis(n), step_vector);
@@ -255,19 +255,19 @@ static void lanes_inside(kgen *g, nest *n)
 
 static void sums_by_lane(kgen *g, nest *n)
 {
-    int64_t total = nest_total(n);
+    int64_t total = kg_nest_total(n);
     int lanes = total >= 0 && total < n->width ? power_at_least(total) : n->width;
     vector_state old = vector_begin(g, lanes, lanes, NULL);
-    nest_part(g, n, PART_BEGIN, 0);
+    kg_part(g, n, PART_BEGIN, 0);
     vector_end(g, old);
     around(g, n, ROLE_REDUCE, 0, lanes_inside);
-    nest_part(g, n, PART_END, 0);
+    kg_part(g, n, PART_END, 0);
 }
 
 static void inside_outer(kgen *g, nest *n)
 {
     const axis *a = vector_axis(n);
-    int64_t total = nest_total(n);
+    int64_t total = kg_nest_total(n);
     bool known = total >= 0 && total <= (int64_t)n->most * n->width;
     if (n->by_lane) {
         sums_by_lane(g, n);
@@ -276,7 +276,7 @@ static void inside_outer(kgen *g, nest *n)
             sums_of_points(g, n);
         } else {
             int all = vectors_of(n);
-            nest_points(g, n, PART_ALL, nest_new_points(g, all), total, 0, all);
+            kg_points(g, n, PART_ALL, kg_new_points(g, all), total, 0, all);
         }
     } else {
         vector_loop(g, n, a, n->sums ? sums_of_vector : all_vector);
@@ -298,7 +298,7 @@ static bool nest_open(kgen *g, nest *n, const knode *k)
         n->at[n->n++] = (axis){.var = l->var, .extent = l->extent, .reduce = l->reduce};
         n->sums |= l->reduce;
     }
-    nest_choose(g, n);
+    kg_choose_axes(g, n);
     return !empty;
 }
 
@@ -315,7 +315,7 @@ static void strip_points(kgen *g, nest *n)
         kbind saved = kg_bind(g, var, kg_lanes(g, s->base, s->width, at), true);
         var->depth = s->depth;
         g->point = s->point + (uint32_t)c;
-        nest_part(g, n, PART_ALL, 0);
+        kg_part(g, n, PART_ALL, 0);
         kg_unbind(g, var, saved);
         vector_end(g, old);
     }
@@ -331,11 +331,11 @@ void kg_for(kgen *g, const knode *k)
         n->n_body = count;
         if (!nest_open(g, n, k))
             continue;
-        int segments = nest_segment_vectors(n);
+        int segments = kg_segment_vectors(n);
         if (g->strip && n->n == 1 && kdim_same(n->at[0].extent, g->strip->extent))
             strip_points(g, n);
         else if (segments)
-            nest_sums_of_segments(g, n, segments);
+            kg_sums_of_segments(g, n, segments);
         else
             around(g, n, ROLE_OUTER, 0, inside_outer);
     }

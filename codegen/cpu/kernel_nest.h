@@ -36,7 +36,7 @@ typedef struct nest {
 } nest;
 
 /* kernel_axes.c: width and roles of the axes, which are set; by_lane. */
-void nest_choose(kgen *g, nest *n);
+void kg_choose_axes(kgen *g, nest *n);
 
 /* kernel_point.c: what of a nest is written for its point number `point`. */
 typedef enum part {
@@ -47,20 +47,20 @@ typedef enum part {
     PART_VALUES,                /* the values, to `temp` */
     PART_TAKE                   /* from there to the destinations */
 } part;
-void nest_part(kgen *g, nest *n, part what, int point);
-red_op nest_reduction(ir_op op);
+void kg_part(kgen *g, nest *n, part what, int point);
+red_op kg_reduction(ir_op op);
 
 /* kernel_loops.c: elements of the range of the vector axes; -1: not known. */
-int64_t nest_total(const nest *n);
+int64_t kg_nest_total(const nest *n);
 /* Numbers for so many more points: the first of them. */
-uint32_t nest_new_points(kgen *g, int count);
+uint32_t kg_new_points(kgen *g, int count);
 /* A part for the points first .. first + count of the range of the vector axes, whose sizes are known. Each point
  * keeps its number (base + its place) while the nest is written, so that what was computed for one part is there
  * for the next. */
-void nest_points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int first, int count);
+void kg_points(kgen *g, nest *n, part what, uint32_t base, int64_t total, int first, int count);
 
 /* kernel_segments.c: how many vectors there are; 0 where this form does not fit. */
-int nest_segment_vectors(const nest *n);
-void nest_sums_of_segments(kgen *g, nest *n, int vectors);
+int kg_segment_vectors(const nest *n);
+void kg_sums_of_segments(kgen *g, nest *n, int vectors);
 
 #endif

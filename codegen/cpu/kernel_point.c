@@ -2,7 +2,7 @@
 #include "codegen/cpu/debuginfo.h"
 #include "codegen/cpu/kernel_nest.h"
 
-red_op nest_reduction(ir_op op)
+red_op kg_reduction(ir_op op)
 {
     if (op == OP_MUL)
         return RED_MUL;
@@ -47,7 +47,7 @@ static void statement(kgen *g, const knode *s)
     kval v = kg_eval(g, s->value);
     if (s->kind == KN_ACCUM) {
         LLVMValueRef old = kg_dest_load(g, &s->dest);
-        v = kg_real(emit_combine(g->e, nest_reduction(s->op), old, as_type_of(g, kg_vector(g, v), old)));
+        v = kg_real(emit_combine(g->e, kg_reduction(s->op), old, as_type_of(g, kg_vector(g, v), old)));
     }
     kg_dest_store(g, &s->dest, v);
     if (ok) {
@@ -64,7 +64,7 @@ static void sums_begin(kgen *g, nest *n, int point)
         debug_line(g->e, s->where);
         elem t = elem_register(dest_elem(g, &s->dest));
         LLVMValueRef first =
-            n->by_lane ? emit_neutral(g->e, nest_reduction(s->op), t, g->lanes) : kg_dest_load(g, &s->dest);
+            n->by_lane ? emit_neutral(g->e, kg_reduction(s->op), t, g->lanes) : kg_dest_load(g, &s->dest);
         LLVMValueRef *temp = &n->temp[point * (int)n->n_body + (int)i];
         *temp = emit_local(g->e, LLVMTypeOf(first), 1, 64);
         LLVMBuildStore(g->e->b, first, *temp);
@@ -83,7 +83,7 @@ static void sums_step(kgen *g, nest *n, int point)
         int held = emit_lanes(old);
         if (held > g->lanes) {                          /* a narrower rest of a sum by lane */
             LLVMValueRef rest = emit_slice(g->e, old, 0, g->lanes);
-            LLVMValueRef now = emit_combine(g->e, nest_reduction(s->op), rest, as_type_of(g, v, old));
+            LLVMValueRef now = emit_combine(g->e, kg_reduction(s->op), rest, as_type_of(g, v, old));
             if (g->tail)
                 now = emit_select(g->e, g->tail, now, rest);
             for (int l = 0; l < g->lanes; l++)
@@ -91,7 +91,7 @@ static void sums_step(kgen *g, nest *n, int point)
             LLVMBuildStore(g->e->b, old, temp);
             continue;
         }
-        LLVMValueRef now = emit_combine(g->e, nest_reduction(s->op), old, as_type_of(g, v, old));
+        LLVMValueRef now = emit_combine(g->e, kg_reduction(s->op), old, as_type_of(g, v, old));
         if (n->by_lane && g->tail)
             now = emit_select(g->e, g->tail, now, old);
         LLVMBuildStore(g->e->b, now, temp);
@@ -106,8 +106,8 @@ static void sums_end(kgen *g, nest *n, int point)
         LLVMValueRef temp = n->temp[point * (int)n->n_body + (int)i];
         LLVMValueRef v = LLVMBuildLoad2(g->e->b, LLVMGetAllocatedType(temp), temp, "");
         if (n->by_lane)
-            v = emit_combine(g->e, nest_reduction(s->op), kg_dest_load(g, &s->dest),
-                             emit_reduce(g->e, nest_reduction(s->op), v));
+            v = emit_combine(g->e, kg_reduction(s->op), kg_dest_load(g, &s->dest),
+                             emit_reduce(g->e, kg_reduction(s->op), v));
         kg_dest_store(g, &s->dest, kg_real(v));
     }
 }
@@ -130,7 +130,7 @@ static void take(kgen *g, nest *n, int point)
         debug_line(g->e, s->where);
         LLVMValueRef v = n->temp[point * (int)n->n_body + (int)i];
         kg_dest_store(g, &s->dest,
-                      kg_real(emit_combine(g->e, nest_reduction(s->op), kg_dest_load(g, &s->dest), v)));
+                      kg_real(emit_combine(g->e, kg_reduction(s->op), kg_dest_load(g, &s->dest), v)));
     }
 }
 
@@ -152,7 +152,7 @@ static void plain(kgen *g, nest *n)
         statement(g, n->body[i]);
 }
 
-void nest_part(kgen *g, nest *n, part what, int point)
+void kg_part(kgen *g, nest *n, part what, int point)
 {
     kg_push(g, true);
     switch (what) {

@@ -2,7 +2,7 @@
  * of vectors, and neighbours are added until one number is left of each row. */
 #include "codegen/cpu/kernel_nest.h"
 
-int nest_segment_vectors(const nest *n)
+int kg_segment_vectors(const nest *n)
 {
     int64_t kept = 1, reduced = 1;
     int reduced_axes = 0;
@@ -33,7 +33,7 @@ static LLVMValueRef every_other(kgen *g, LLVMValueRef a, LLVMValueRef b, int fir
                                   LLVMConstVector(pick, (unsigned)out), "");
 }
 
-void nest_sums_of_segments(kgen *g, nest *n, int vectors)
+void kg_sums_of_segments(kgen *g, nest *n, int vectors)
 {
     for (int i = 0; i + 1 < n->n; i++)              /* the reduced axis is the inner one */
         if (n->at[i].reduce) {
@@ -46,10 +46,10 @@ void nest_sums_of_segments(kgen *g, nest *n, int vectors)
         n->at[i].role = ROLE_VECTOR;
     for (int i = 0; i + 1 < n->n; i++)
         kept *= n->at[i].extent.value;
-    nest_points(g, n, PART_VALUES, nest_new_points(g, vectors), kept * length, 0, vectors);
+    kg_points(g, n, PART_VALUES, kg_new_points(g, vectors), kept * length, 0, vectors);
     int left = 0;
     for (uint32_t i = 0; i < n->n_body; i++) {
-        red_op op = nest_reduction(n->body[i]->op);
+        red_op op = kg_reduction(n->body[i]->op);
         LLVMValueRef v[KG_UNROLL];
         for (int c = 0; c < vectors; c++)
             v[c] = n->temp[c * (int)n->n_body + (int)i];
@@ -72,5 +72,5 @@ void nest_sums_of_segments(kgen *g, nest *n, int vectors)
             n->temp[c * (int)n->n_body + (int)i] = v[c];
     }
     n->at[n->n - 1].role = ROLE_REDUCE;
-    nest_points(g, n, PART_TAKE, nest_new_points(g, left), kept, 0, left);
+    kg_points(g, n, PART_TAKE, kg_new_points(g, left), kept, 0, left);
 }
