@@ -212,11 +212,11 @@ void reference_free(reference *r)
     *r = (reference){0};
 }
 
-exit_status reference_run(const reference *r, bool training, rounding_mode mode, interp_result *out)
+exit_status reference_run(const reference *r, const ir_layer *l, bool training, rounding_mode mode, uint64_t chance, interp_result *out)
 {
     interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = r->data, .training = training, .seed = r->seed,
-                        .round = mode == ROUND_ALL, .exact = mode == ROUND_NOTHING};
-    if (!interp_run(r->joint->l, &call, out))
+                        .round = mode == ROUND_ALL, .chance = chance, .exact = mode == ROUND_NOTHING};
+    if (!interp_run(l, &call, out))
         return cli_fail(EXIT_WRONG, "the interpreter: %s", out->why);
     return EXIT_DONE;
 }
@@ -311,7 +311,7 @@ static exit_status try_direction(reference *r, uint32_t input, uint64_t *state, 
             start[i] = before[i] + (beside ? 0.05 * chance(state) : 0);
         }
         memcpy(r->inputs[input], start, (size_t)n * sizeof *start);
-        st = reference_run(r, true, ROUND_NOTHING, &res);
+        st = reference_run(r, r->joint->l, true, ROUND_NOTHING, 0, &res);
     }
     double told = 0, size = 0, seen = 0, doubt = 0;
     for (int64_t i = 0; i < n && st == EXIT_DONE; i++) {

@@ -36,8 +36,9 @@ exit_status reference_make(session *s, const joint *j, uint64_t seed, reference 
 void reference_free(reference *r);
 /* Which results are rounded to their type: none; those of f16 and bf16; all. */
 typedef enum rounding_mode { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL } rounding_mode;
-/* Reports. The result is to be freed on failure, too. */
-exit_status reference_run(const reference *r, bool training, rounding_mode mode, interp_result *out);
+/* The joint layer, or one of the same inputs. chance: of ROUND_ALL, interp_call's. Reports. The result is to be freed on
+ * failure, too. */
+exit_status reference_run(const reference *r, const ir_layer *l, bool training, rounding_mode mode, uint64_t chance, interp_result *out);
 
 /* A gradient against differences along directions of chance, around the data and, where a kink is near, a little beside. */
 typedef struct slope {

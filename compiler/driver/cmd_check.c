@@ -1,15 +1,15 @@
 /* mpc check: derivatives against differences, and the layer's code beside the reference interpreter, on the same data.
  *
- * The interpreter runs the equations as they were written, before any pass, in double precision, and once more with
- * every operation rounded to the layer's types: how far that is from exact says what error is plain rounding. Without
- * --graph all of it is done on graphs that are made up, and what is reported of a value is the worst of them. */
+ * The interpreter runs the equations as they were written, before any pass, in double precision; which errors are plain rounding
+ * is in check_expected.h. Without --graph all of it is done on graphs that are made up, and what is reported of a value is the
+ * worst of them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/driver/check_expected.h"
 #include "compiler/driver/check_graphs.h"
-#include "compiler/driver/check_reference.h"
 #include "runtime/convert.h"
 #include "runtime/graph.h"
 #include "runtime/layer.h"
@@ -85,21 +85,18 @@ static double unit_of(ir_type t)
 
 /* Errors of rounding are allowed some dozen times over: code adds in another order. Where rounding alone decides
  * between finite and not, or which side of a threshold a truth value is on, nothing is compared. */
-static finding compare(ir_type type, const double *got, const double *exact, const double *rounded, int64_t n)
+static finding compare(ir_type type, const double *got, const expected *e, uint32_t output)
 {
-    double largest = 0, rounding = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(exact[i]) || !isfinite(rounded[i]))
-            continue;
-        largest = fmax(largest, fabs(exact[i]));
-        rounding = fmax(rounding, fabs(exact[i] - rounded[i]));
-    }
+    const double *exact = e->exact.outputs[output].at;
+    const int64_t n = e->exact.outputs[output].n;
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++)
+        largest = isfinite(exact[i]) && !e->open[output][i] ? fmax(largest, fabs(exact[i])) : largest;
     bool plain = type == T_INDEX || type == T_BOOL;
-    finding v = {.allowed = plain ? 0 : 32 * rounding + 64 * unit_of(type) * largest, .n = n};
+    finding v = {.allowed = plain ? 0 : 32 * e->rounding[output] + 64 * unit_of(type) * largest, .n = n};
     for (int64_t i = 0; i < n; i++) {
         bool same = got[i] == exact[i] || (isnan(got[i]) && isnan(exact[i]));
-        bool decided = plain ? exact[i] == rounded[i] : isfinite(exact[i]) == isfinite(rounded[i]);
-        if (same || !decided)
+        if (same || e->open[output][i])
             continue;
         double error = fabs(got[i] - exact[i]);
         if (isfinite(error))
@@ -109,34 +106,19 @@ static finding compare(ir_type type, const double *got, const double *exact, con
     return v;
 }
 
-typedef struct pair { interp_result exact, rounded; } pair;
-
-static exit_status interpret(const reference *r, bool training, pair *out)
-{
-    exit_status st = reference_run(r, training, ROUND_HALVES, &out->exact);
-    return st == EXIT_DONE ? reference_run(r, training, ROUND_ALL, &out->rounded) : st;
-}
-
-static void pair_free(pair *p)
-{
-    interp_free(&p->exact);
-    interp_free(&p->rounded);
-}
-
 /* What the code made of output `i` of the joint layer. */
-static exit_status compare_array(checking *k, finding_kind kind, const char *graph, const pair *p, uint32_t i, const DLTensor *t)
+static exit_status compare_array(checking *k, finding_kind kind, const char *graph, const expected *e, uint32_t i, const DLTensor *t)
 {
     const ir_layer *l = k->joint.l;
-    const interp_array *e = &p->exact.outputs[i];
-    int64_t n = tensor_count(t);
-    if (n != e->n)
+    int64_t n = tensor_count(t), want = e->exact.outputs[i].n;
+    if (n != want)
         return cli_fail(EXIT_WRONG, "%s has %lld elements, the interpreter's has %lld", l->outputs[i].name, (long long)n,
-                        (long long)e->n);
+                        (long long)want);
     double *got = room(n, sizeof *got);
     if (!got)
         return cli_fail(EXIT_SYSTEM, "out of memory");
     convert_in(k->s->ctx, t, TENSOR_F64, got);
-    finding f = compare((ir_type)ir_at(l, l->outputs[i].value)->type, got, e->at, p->rounded.outputs[i].at, n);
+    finding f = compare((ir_type)ir_at(l, l->outputs[i].value)->type, got, e, i);
     f.kind = kind;
     f.name = l->outputs[i].name;
     f.graph = graph;
@@ -145,13 +127,13 @@ static exit_status compare_array(checking *k, finding_kind kind, const char *gra
     return EXIT_DONE;
 }
 
-static exit_status compare_outputs(checking *k, const char *graph, const pair *p)
+static exit_status compare_outputs(checking *k, const char *graph, const expected *e)
 {
     exit_status st = EXIT_DONE;
     for (uint32_t i = 0; i < k->joint.n_outputs && st == EXIT_DONE; i++) {
         DLManagedTensor *t = NULL;
         mp_status m = session_output(k->s, k->joint.l->outputs[i].name, &t);
-        st = m ? cli_report(k->s->ctx, m) : compare_array(k, FOUND_OUTPUT, graph, p, i, &t->dl_tensor);
+        st = m ? cli_report(k->s->ctx, m) : compare_array(k, FOUND_OUTPUT, graph, e, i, &t->dl_tensor);
         if (t)
             t->deleter(t);
     }
@@ -196,7 +178,7 @@ static mp_status bind_gradients(checking *k, double **grads)
     return m;
 }
 
-static exit_status compare_gradients(checking *k, const char *graph, const pair *p, double **grads)
+static exit_status compare_gradients(checking *k, const char *graph, const expected *e, double **grads)
 {
     exit_status st = EXIT_DONE;
     for (uint32_t i = 0; i < k->joint.n_inputs && st == EXIT_DONE; i++) {
@@ -207,7 +189,7 @@ static exit_status compare_gradients(checking *k, const char *graph, const pair 
         t.byte_offset = 0;
         t.strides = NULL;
         t.dtype = (DLDataType){kDLFloat, 64, 1};
-        st = compare_array(k, FOUND_GRADIENT, graph, p, k->joint.gradient[i], &t);
+        st = compare_array(k, FOUND_GRADIENT, graph, e, k->joint.gradient[i], &t);
     }
     return st;
 }
@@ -215,10 +197,10 @@ static exit_status compare_gradients(checking *k, const char *graph, const pair 
 /* The training pass and its backward beside the interpreter. */
 static exit_status check_code(checking *k, const char *graph, const reference *r)
 {
-    pair p = {0};
+    expected e = {0};
     mp_tape *tape = NULL;
     double **grads = room(k->joint.n_inputs, sizeof *grads);
-    exit_status st = grads ? interpret(r, true, &p) : cli_fail(EXIT_SYSTEM, "out of memory");
+    exit_status st = grads ? expected_make(r, &k->c->layers[0], true, &e) : cli_fail(EXIT_SYSTEM, "out of memory");
     if (st == EXIT_DONE) {
         mp_status m = bind_cotangents(k, r);
         if (!m)
@@ -227,15 +209,15 @@ static exit_status check_code(checking *k, const char *graph, const reference *r
             m = mp_forward_train(k->s->layer, k->s->data.graph, r->seed, &tape);
         if (!m)
             m = mp_backward(k->s->layer, tape);
-        st = m ? cli_report(k->s->ctx, m) : compare_outputs(k, graph, &p);
+        st = m ? cli_report(k->s->ctx, m) : compare_outputs(k, graph, &e);
     }
     if (st == EXIT_DONE)
-        st = compare_gradients(k, graph, &p, grads);
+        st = compare_gradients(k, graph, &e, grads);
     mp_tape_destroy(tape);
     for (uint32_t i = 0; grads && i < k->joint.n_inputs; i++)
         free(grads[i]);
     free(grads);
-    pair_free(&p);
+    expected_free(&e);
     return st;
 }
 
@@ -272,7 +254,7 @@ static exit_status lower_once(checking *k)
 
 static exit_status check_graph(checking *k, const char *graph)
 {
-    pair p = {0};
+    expected e = {0};
     reference r = {0};
     exit_status st = lower_once(k);
     if (st == EXIT_DONE && joint_elements(&k->joint, k->s->data.graph) > MOST_ELEMENTS)
@@ -287,14 +269,14 @@ static exit_status check_graph(checking *k, const char *graph)
     k->full |= !vec_push(NULL, &k->graphs, graph);
     st = reference_make(k->s, &k->joint, k->o->seed, &r);
     if (st == EXIT_DONE)
-        st = interpret(&r, false, &p);
+        st = expected_make(&r, &k->c->layers[0], false, &e);
     if (st == EXIT_DONE)
-        st = compare_outputs(k, graph, &p);
+        st = compare_outputs(k, graph, &e);
     if (st == EXIT_DONE && k->coded)
         st = check_code(k, graph, &r);
     if (st == EXIT_DONE && k->derivatives)
         st = check_slopes(k, graph, &r);
-    pair_free(&p);
+    expected_free(&e);
     reference_free(&r);
     return st;
 }

@@ -80,6 +80,8 @@ int64_t run_rows(run *x, ir_dom d)
 double run_keep(const run *x, unsigned type, double value)
 {
     bool half = type == T_F16 || type == T_BF16;
+    if (x->chance && !x->leaf && ir_is_float(type))
+        return chance_keep(x->chance, type, value);
     return x->call->round || (half && !x->call->exact) ? ir_round(value, type) : value;
 }
 
@@ -371,20 +373,9 @@ static bool adds_or_multiplies(unsigned op)
     return op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_EINSUM || op == OP_RSUM || op == OP_AGG_SUM || op == OP_AGG_VAR || op == OP_AGG_SOFTSUM;
 }
 
-static void run_value(run *x, ir_val v, uint64_t pass)
+static void run_array(run *x, ir_val v, ir_class cls)
 {
     const ir_node *n = node_of(x, v);
-    ir_class cls = ir_ops[n->op].cls;
-    if (cls == CLS_LOOP) {
-        run_loop_value(x, v, pass);
-        return;
-    }
-    if (cls == CLS_MAP) {
-        int64_t members = run_rows(x, n->dom);
-        set_array(x, v, NULL, members, members);
-        run_map(x, v, x->r->values[v.i].at, members);
-        return;
-    }
     extent e = run_extent(x, v);
     int64_t rows = run_rows(x, n->dom), total;
     int64_t slots = dim_ok(n->slots) ? run_dim(x, v, n->slots) : 1;
@@ -412,6 +403,28 @@ static void run_value(run *x, ir_val v, uint64_t pass)
     for (int64_t i = 0; x->call->poison && adds_or_multiplies(n->op) && i < total; i++)
         if (isinf(out[i]))
             out[i] = NAN;
+}
+
+static void run_value(run *x, ir_val v, uint64_t pass)
+{
+    const ir_node *n = node_of(x, v);
+    ir_class cls = ir_ops[n->op].cls;
+    x->leaf = cls == CLS_LEAF;
+    if (cls == CLS_LOOP) {
+        run_loop_value(x, v, pass);
+    } else if (cls == CLS_MAP) {
+        int64_t members = run_rows(x, n->dom);
+        set_array(x, v, NULL, members, members);
+        run_map(x, v, x->r->values[v.i].at, members);
+    } else if (x->chance && !x->leaf) {
+        for (int second = 0; second < 2; second++) {
+            chance_begin(x, v, second);
+            run_array(x, v, cls);
+            chance_end(x);
+        }
+    } else {
+        run_array(x, v, cls);
+    }
 }
 
 /* Calls itself through run_loop, as deep as loops nest. */
@@ -473,6 +486,7 @@ bool interp_run(const ir_layer *l, const interp_call *call, interp_result *r)
     }
     arena_set_oom(scratch, &no_memory);
     pair_list *volatile pairs = NULL;
+    chance *volatile by_chance = NULL;
     if (setjmp(no_memory) == 0) {
         run *x = NEW(scratch, run);
         *x = (run){.l = l, .call = call, .r = r, .scratch = scratch};
@@ -481,6 +495,8 @@ bool interp_run(const ir_layer *l, const interp_call *call, interp_result *r)
         x->steps = NEW_N(scratch, int64_t, l->n_loops);
         x->ran = NEW_N(scratch, uint64_t, l->n_loops);
         pairs = x->pairs;
+        chance_open(x);
+        by_chance = x->chance;
         if (setjmp(x->failed) == 0) {
             run_layer(x);
             ok = true;
@@ -492,6 +508,7 @@ bool interp_run(const ir_layer *l, const interp_call *call, interp_result *r)
         free(pairs[i].first);
         free(pairs[i].second);
     }
+    chance_close(by_chance);
     arena_free(scratch);
     return ok;
 }

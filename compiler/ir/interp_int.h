@@ -24,6 +24,8 @@ typedef struct run {
     int64_t *steps;             /* by loop: the step it is in */
     uint64_t *ran;              /* by loop: the pass over its parent region in which it ran last */
     uint64_t passes;
+    struct chance *chance;      /* NULL: rounding is to the nearest, if at all */
+    bool leaf;                  /* what is computed is one: not left to chance */
 } run;
 
 _Noreturn void run_fail(run *x, ir_val v, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -45,6 +47,15 @@ static inline const double *row_of(const run *x, ir_val v, int64_t member)
 
 /* A floating result as it is kept: half types always rounded, the others if the call says so. */
 double run_keep(const run *x, unsigned type, double value);
+
+/* interp_chance.c: rounding by chance, where the call asks for it. */
+typedef struct chance chance;
+void chance_open(run *x);
+void chance_close(chance *c);
+double chance_keep(chance *c, unsigned type, double value);
+/* Around the computation of v, the first or the second time: has it read, and be, one or the other of two. */
+void chance_begin(run *x, ir_val v, bool second);
+void chance_end(run *x);
 
 /* Steps through all indices below d, last axis fastest; false after the last. */
 bool step_index(int64_t *index, const int64_t *d, uint32_t rank);

@@ -101,29 +101,45 @@ double ir_scalar_bucket(double x, int64_t range)
 
 /* A format with `digits` significant bits, least exponent emin (of normal numbers, 2^emin) and greatest
  * finite number max: below emin the spacing stays that of 2^emin. */
-static double round_to(double x, int digits, int emin, double max)
+typedef struct format { int digits, emin; double max; } format;
+
+static const format formats[] = {[T_F32] = {24, -126, 0x1.fffffep127}, [T_F16] = {11, -14, 65504}, [T_BF16] = {8, -126, 0x1.fep127}};
+
+/* The distance of the format's numbers around x, which is finite and not 0. */
+static double spacing(double x, const format *f)
+{
+    int e;
+    frexp(x, &e);                               /* |x| in [2^(e-1), 2^e) */
+    return ldexp(1, (e - 1 < f->emin ? f->emin + 1 : e) - f->digits);
+}
+
+static double round_to(double x, const format *f)
 {
     if (x == 0 || !isfinite(x))
         return x;
-    int e;
-    frexp(x, &e);                               /* |x| in [2^(e-1), 2^e) */
-    if (e - 1 < emin)
-        e = emin + 1;
-    double unit = ldexp(1, e - digits);
+    double unit = spacing(x, f);
     double r = rint(x / unit) * unit;           /* the default rounding mode: ties to even */
-    return fabs(r) > max ? copysign(INFINITY, x) : r;
+    return fabs(r) > f->max ? copysign(INFINITY, x) : r;
 }
 
 double ir_round(double x, unsigned type)
 {
     switch ((ir_type)type) {
     case T_F32: return (double)(float)x;
-    case T_F16: return round_to(x, 11, -14, 65504);
-    case T_BF16: return round_to(x, 8, -126, 0x1.fep127);
+    case T_F16: case T_BF16: return round_to(x, &formats[type]);
     case T_F64:
     case T_INDEX:
     case T_BOOL:
     case T_MAP: break;
     }
     return x;
+}
+
+double ir_round_other(double x, unsigned type)
+{
+    double near = ir_round(x, type);
+    if (near == x || !isfinite(near))
+        return near;
+    double unit = spacing(x, &formats[type]), other = x > near ? near + unit : near - unit;
+    return fabs(other) > formats[type].max ? near : other;
 }

@@ -11,5 +11,7 @@ double ir_scalar_bucket(double x, int64_t range);
 
 /* The nearest number of the type, ties to even; T_INDEX, T_BOOL and T_F64 keep x. */
 double ir_round(double x, unsigned type);
+/* The second nearest: that on the other side of x. x itself where it is one of the type. */
+double ir_round_other(double x, unsigned type);
 
 #endif

@@ -273,6 +273,8 @@ static void rounding(void)
     CHECK(ir_round(0x1p-24, T_F16) == 0x1p-24 && ir_round(0x1p-25, T_F16) == 0 && ir_round(0x1.8p-24, T_F16) == 0x1p-23);
     CHECK(ir_round(1 + 0x1p-8, T_BF16) == 1 && ir_round(1 + 0x1.8p-8, T_BF16) == 1 + 0x1p-7);
     CHECK(ir_round(0x1.fep127, T_BF16) == 0x1.fep127 && isinf(ir_round(0x1.ffp127, T_BF16)));
+    CHECK(ir_round_other(1 + 0x1p-26, T_F32) == 1 + 0x1p-23 && ir_round_other(1 - 0x1p-30, T_F32) == 1 - 0x1p-24);
+    CHECK(ir_round_other(0.25, T_F32) == 0.25 && ir_round_other(1 + 0x1p-12, T_F16) == 1 + 0x1p-10 && ir_round_other(-0x1p-150, T_F32) == -0x1p-149);
     CHECK(ir_round(0x1p-133, T_BF16) == 0x1p-133 && isnan(ir_round(NAN, T_F16)) && ir_round(-0.1, T_F64) == -0.1);
 
     fixture f;
@@ -291,6 +293,38 @@ static void rounding(void)
     f.call.round = true;
     if (fixture_run(&f))
         CHECK(fixture_out(&f, 0)[0] == 1);
+    fixture_close(&f);
+}
+
+/* By chance: to one side or the other, what is exact stays, and a value less itself shows its rounding where it is no leaf. */
+static void chance(void)
+{
+    fixture f;
+    fixture_open(&f);
+    ir_layer *l = f.l;
+    fixture_graph(&f, 3, 3, "0>0 1>1 2>2");
+    ir_val x = fixture_input(&f, "x", ir_dom_src(l), T_F32, (ir_shape){0});
+    fixture_give(&f, x, (double[]){0x1.555556p-2, 3, 0x1.99999ap-4}, 3);
+    ir_val square = ir_gather(l, ir_mul(l, x, x), ir_map_src(l));
+    ir_val most = ir_gather(l, ir_agg(l, OP_AGG_MAX, square, ir_map_dst(l)), ir_map_dst(l));
+    fixture_output(&f, "square", square);
+    fixture_output(&f, "left", ir_sub(l, square, most));
+    fixture_output(&f, "attains", ir_where(l, ir_eq(l, square, most), ir_const(l, T_F32, 1), ir_const(l, T_F32, 0)));
+    int moved = 0, left = 0;
+    double first = 0;
+    f.call.round = true;
+    for (f.call.chance = 1; f.call.chance <= 40; f.call.chance++) {
+        if (!fixture_run(&f))
+            continue;
+        const double *s = fixture_out(&f, 0), *d = fixture_out(&f, 1);
+        CHECK(s[1] == 9 && d[1] == 0 && fabs(s[0] - 0x1.555556p-2 * 0x1.555556p-2) <= 0x1p-27);
+        CHECK_NEAR(fixture_out(&f, 2), ((double[]){1, 1, 1}), 3, 0);
+        first = first ? first : s[0];
+        moved += s[0] != first;
+        left += d[0] != 0;
+        CHECK(fabs(d[0]) <= 0x1p-27);
+    }
+    CHECK(moved > 5 && moved < 38 && left > 5 && left < 38);
     fixture_close(&f);
 }
 
@@ -377,6 +411,7 @@ int main(void)
     lookups();
     shapes();
     rounding();
+    chance();
     dropout();
     empty();
     refusals();
