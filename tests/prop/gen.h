@@ -138,6 +138,11 @@ gsym *g_update(gen *g, gdom dom, const char *stem, gx *value);
 gstmt *g_stmt(gen *g, gstmt_kind kind);
 
 gctx g_at(gdom dom);
+bool g_is_nodal(gdom dom);
+/* Can a value of that domain be read at the member, and (`must`) does reading it make the expression one of that domain? */
+bool g_readable(gdom value, gctx c, bool must);
+const gsym *g_find(gen *g, gctx c, gtype t, bool must);         /* one of the type that is readable; or NULL */
+gdom g_input_domain(gen *g, gctx c, bool must);                 /* for a new input that the member reads */
 /* `must`: the expression reads something of the context's own domain, so that an aggregate has members. */
 gx *g_expr(gen *g, gctx c, gshape s, int fuel, bool must);
 gx *g_index(gen *g, gctx c, int range, gshape s, int fuel, bool none);
@@ -148,7 +153,15 @@ gx *g_act(gen *g, gx *x);                               /* an activation */
 /* What the text of the expression names. `reads` is by number of a symbol. */
 void g_note_reads(const gen *g, const gx *x, uint64_t *reads);
 bool g_reads(const gsym *s, const gsym *what);
-gx *g_grad(gen *g, gctx c, gshape s, int fuel, bool must);      /* of something, by what has that shape; or NULL */
+
+/* Productions: an expression of shape s at the member, or NULL where it does not apply. */
+typedef gx *production(gen *g, gctx c, gshape s, int fuel, bool must);
+gx *g_leaf(gen *g, gctx c, gshape s, bool must);                /* always applies */
+production g_unary, g_binary, g_choice;                         /* gen_ew.c */
+production g_reduce, g_along_axis, g_dot, g_matmul, g_einsum;    /* gen_axes.c */
+production g_reshape, g_transpose, g_concat, g_stack, g_slice, g_pick, g_new_axis;
+production g_lookup, g_aggregate, g_softmax, g_helper, g_call;   /* gen_graph.c */
+production g_grad;                                              /* gen_grad.c: of something, by what has that shape */
 void g_grads(gen *g);                       /* an equation or two with grad */
 
 void g_motif(gen *g);                       /* equations as in a well-known layer, on what there is */
