@@ -97,7 +97,7 @@ static void open_function(kgen *g, const char *name, LLVMValueRef scratch)
     g->ride = -1;
     g->done = g->in_walk = false;
     g->cache = map_make(g->mem);
-    g->n_cached = 0;
+    vec_clear(&g->cached);
     g->epoch++;
     g->row = g->member = (kbind){0};
     memset(g->var, 0, (g->k->n_vars + 1) * sizeof *g->var);

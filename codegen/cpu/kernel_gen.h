@@ -14,6 +14,7 @@
 #include "codegen/cpu/kernel.h"
 #include "compiler/plan/kx.h"
 #include "compiler/support/map.h"
+#include "compiler/support/vec.h"
 
 enum { KG_LANES = 32, KG_SCOPES = 64, KG_UNROLL = 16 };
 
@@ -110,7 +111,7 @@ typedef struct kgen {
     LLVMValueRef chosen;        /* lanes for which the value counts (sides of a select), NULL: all */
     int ride; /* the scope for which a varying value leaves its own, while its parts are evaluated; or -1 */
     knote *note;
-    kcached *cached; uint32_t n_cached, cap_cached;
+    VEC(kcached) cached;
     map cache;                  /* expression and point -> 1 + index into cached */
 } kgen;
 

@@ -169,7 +169,7 @@ kcached *kg_find(kgen *g, uint64_t key, int depth, bool is_volatile)
     uint64_t *at = map_get(&g->cache, key);
     if (!at)
         return NULL;
-    kcached *c = &g->cached[*at - 1];
+    kcached *c = &g->cached.at[*at - 1];
     if (c->depth > g->depth || g->scope[c->depth].serial != c->serial || c->depth < depth)
         return NULL;
     if ((is_volatile || c->is_volatile) && (c->depth != g->depth || changed_since(g, (uint32_t)(key >> 32), c->stamp)))
@@ -182,15 +182,8 @@ void kg_keep(kgen *g, uint64_t key, int depth, bool is_volatile, kval v)
     bool fresh;
     uint64_t *at = map_slot_of(&g->cache, key, &fresh);
     if (fresh) {
-        if (g->n_cached == g->cap_cached) {
-            uint32_t cap = g->cap_cached ? g->cap_cached * 2 : 256;
-            kcached *room = NEW_N(g->mem, kcached, cap);
-            if (g->n_cached)
-                memcpy(room, g->cached, g->n_cached * sizeof *room);
-            g->cached = room;
-            g->cap_cached = cap;
-        }
-        *at = ++g->n_cached;
+        vec_push(g->mem, &g->cached, (kcached){0});
+        *at = g->cached.n;
     }
-    g->cached[*at - 1] = (kcached){v, g->scope[depth].serial, g->stamp, depth, is_volatile};
+    g->cached.at[*at - 1] = (kcached){v, g->scope[depth].serial, g->stamp, depth, is_volatile};
 }

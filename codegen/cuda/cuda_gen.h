@@ -13,6 +13,7 @@
 #include "compiler/plan/kx.h"
 #include "compiler/support/buf.h"
 #include "compiler/support/map.h"
+#include "compiler/support/vec.h"
 
 enum {
     CG_SCOPES = 64,
@@ -129,8 +130,8 @@ typedef struct cgen {
     bool reads_room, wrote_room;        /* since lanes met last */
     note *note;
     map cache;
-    const char **texts; uint32_t n_texts, cap_texts;    /* texts that have a number: points, values by lane */
-    cached *values; uint32_t n_values, cap_values;
+    VEC(const char *) texts;    /* that have a number: points, values by lane */
+    VEC(cached) values;
 } cgen;
 
 /* layout.c */

@@ -156,8 +156,8 @@ static void open_function(cgen *g, uint32_t kernel, bool piece)
     g->depth = -1;
     g->names = 0;
     g->cache = map_make(g->mem);
-    g->n_values = 0;
-    g->n_texts = 0;
+    vec_clear(&g->values);
+    vec_clear(&g->texts);
     g->point = g->point0 = 0;
     g->part = 0;
     g->vector_var = UINT32_MAX;

@@ -39,97 +39,40 @@ MP_DEVICE double mp_from_f64(unsigned mask, double x, int d) { return __shfl_xor
 MP_DEVICE mp_i64 mp_from_i64(unsigned mask, mp_i64 x, int d) { return __shfl_xor_sync(mask, x, d); }
 MP_DEVICE bool mp_from_bool(unsigned mask, bool x, int d) { return __shfl_xor_sync(mask, (int)x, d) != 0; }
 
+/* One instruction of one operand, of two. */
+#define MP_PTX1(name, R, A, text, out, in) MP_DEVICE R name(A a) { R x; asm(text " %0, %1;" : out(x) : in(a)); return x; }
+#define MP_PTX2(name, T, text, out, in) MP_DEVICE T name(T a, T b) { T x; asm(text " %0, %1, %2;" : out(x) : in(a), in(b)); return x; }
+
 /* Memory that no kernel writes while this one runs: read through the cache that knows it. */
-MP_DEVICE float mp_ld_f32(const float *p)
-{
-    float x;
-    asm("ld.global.nc.f32 %0, [%1];" : "=f"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_f2 mp_ld2_f32(const float *p)
-{
-    mp_f2 v;
-    asm("ld.global.nc.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "l"(p));
-    return v;
-}
+#define MP_LD(name, R, A, T, type, out) \
+    MP_DEVICE R name(const A *p) { T x; asm("ld.global.nc." type " %0, [%1];" : out(x) : "l"(p)); return x; }
+#define MP_LD2(name, R, A, type, out)                                                               \
+    MP_DEVICE R name(const A *p)                                                                    \
+    {                                                                                               \
+        R v;                                                                                        \
+        asm("ld.global.nc.v2." type " {%0, %1}, [%2];" : out(v.x), out(v.y) : "l"(p));              \
+        return v;                                                                                   \
+    }
+MP_LD(mp_ld_f32, float, float, float, "f32", "=f")
+MP_LD(mp_ld_f64, double, double, double, "f64", "=d")
+MP_LD(mp_ld_i32, mp_i64, int, int, "s32", "=r")
+MP_LD(mp_ld_i64, mp_i64, mp_i64, mp_i64, "s64", "=l")
+MP_LD(mp_ld_u16, mp_u16, mp_u16, mp_u16, "u16", "=h")
+MP_LD(mp_ld_u32, mp_u32, void, mp_u32, "u32", "=r")
+MP_LD(mp_ld_u64, mp_u64, void, mp_u64, "u64", "=l")
+MP_LD2(mp_ld2_f32, mp_f2, float, "f32", "=f")
+MP_LD2(mp_ld2_f64, mp_d2, double, "f64", "=d")
 MP_DEVICE mp_f4 mp_ld4_f32(const float *p)
 {
     mp_f4 v;
     asm("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p));
     return v;
 }
-MP_DEVICE double mp_ld_f64(const double *p)
-{
-    double x;
-    asm("ld.global.nc.f64 %0, [%1];" : "=d"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_d2 mp_ld2_f64(const double *p)
-{
-    mp_d2 v;
-    asm("ld.global.nc.v2.f64 {%0, %1}, [%2];" : "=d"(v.x), "=d"(v.y) : "l"(p));
-    return v;
-}
-MP_DEVICE mp_i64 mp_ld_i32(const int *p)
-{
-    int x;
-    asm("ld.global.nc.s32 %0, [%1];" : "=r"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_i64 mp_ld_i64(const mp_i64 *p)
-{
-    mp_i64 x;
-    asm("ld.global.nc.s64 %0, [%1];" : "=l"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_u16 mp_ld_u16(const mp_u16 *p)
-{
-    mp_u16 x;
-    asm("ld.global.nc.u16 %0, [%1];" : "=h"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_u32 mp_ld_u32(const void *p)
-{
-    mp_u32 x;
-    asm("ld.global.nc.u32 %0, [%1];" : "=r"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE mp_u64 mp_ld_u64(const void *p)
-{
-    mp_u64 x;
-    asm("ld.global.nc.u64 %0, [%1];" : "=l"(x) : "l"(p));
-    return x;
-}
-MP_DEVICE float mp_of_f16(mp_u16 h)
-{
-    float x;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
-    return x;
-}
-MP_DEVICE mp_u16 mp_to_f16(float x)
-{
-    mp_u16 h;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
-    return h;
-}
-MP_DEVICE mp_u16 mp_to_bf16(float x)
-{
-    mp_u16 h;
-    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
-    return h;
-}
-MP_DEVICE float mp_max_f32(float a, float b)
-{
-    float x;
-    asm("max.NaN.f32 %0, %1, %2;" : "=f"(x) : "f"(a), "f"(b));
-    return x;
-}
-MP_DEVICE float mp_min_f32(float a, float b)
-{
-    float x;
-    asm("min.NaN.f32 %0, %1, %2;" : "=f"(x) : "f"(a), "f"(b));
-    return x;
-}
+MP_PTX1(mp_of_f16, float, mp_u16, "cvt.f32.f16", "=f", "h")
+MP_PTX1(mp_to_f16, mp_u16, float, "cvt.rn.f16.f32", "=h", "f")
+MP_PTX1(mp_to_bf16, mp_u16, float, "cvt.rn.bf16.f32", "=h", "f")
+MP_PTX2(mp_max_f32, float, "max.NaN.f32", "=f", "f")
+MP_PTX2(mp_min_f32, float, "min.NaN.f32", "=f", "f")
 MP_DEVICE mp_f4 mp_get4_f32(const float *p) { return *(const mp_f4 *)p; }
 MP_DEVICE void mp_put2_f32(float *p, float x, float y) { *(float2 *)p = make_float2(x, y); }
 MP_DEVICE void mp_put4_f32(float *p, float x, float y, float z, float w) { *(float4 *)p = make_float4(x, y, z, w); }
@@ -174,42 +117,27 @@ MP_DEVICE float mp_odd_f32(double x)
 MP_DEVICE float mp_ld_f16(const mp_u16 *p) { return mp_of_f16(mp_ld_u16(p)); }
 MP_DEVICE float mp_ld_bf16(const mp_u16 *p) { return mp_of_bf16(mp_ld_u16(p)); }
 MP_DEVICE bool mp_ld_bool(const mp_u8 *p) { return *p != 0; }
-MP_DEVICE mp_f2 mp_ld2_f16(const mp_u16 *p)
-{
-    const mp_u32 b = mp_ld_u32(p);
-    mp_f2 v;
-    v.x = mp_of_f16((mp_u16)b);
-    v.y = mp_of_f16((mp_u16)(b >> 16));
-    return v;
-}
-MP_DEVICE mp_f4 mp_ld4_f16(const mp_u16 *p)
-{
-    const mp_u64 b = mp_ld_u64(p);
-    mp_f4 v;
-    v.x = mp_of_f16((mp_u16)b);
-    v.y = mp_of_f16((mp_u16)(b >> 16));
-    v.z = mp_of_f16((mp_u16)(b >> 32));
-    v.w = mp_of_f16((mp_u16)(b >> 48));
-    return v;
-}
-MP_DEVICE mp_f2 mp_ld2_bf16(const mp_u16 *p)
-{
-    const mp_u32 b = mp_ld_u32(p);
-    mp_f2 v;
-    v.x = mp_of_bf16((mp_u16)b);
-    v.y = mp_of_bf16((mp_u16)(b >> 16));
-    return v;
-}
-MP_DEVICE mp_f4 mp_ld4_bf16(const mp_u16 *p)
-{
-    const mp_u64 b = mp_ld_u64(p);
-    mp_f4 v;
-    v.x = mp_of_bf16((mp_u16)b);
-    v.y = mp_of_bf16((mp_u16)(b >> 16));
-    v.z = mp_of_bf16((mp_u16)(b >> 32));
-    v.w = mp_of_bf16((mp_u16)(b >> 48));
-    return v;
-}
+#define MP_LD_HALVES(s)                                                                             \
+    MP_DEVICE mp_f2 mp_ld2_##s(const mp_u16 *p)                                                     \
+    {                                                                                               \
+        const mp_u32 b = mp_ld_u32(p);                                                              \
+        mp_f2 v;                                                                                    \
+        v.x = mp_of_##s((mp_u16)b);                                                                 \
+        v.y = mp_of_##s((mp_u16)(b >> 16));                                                         \
+        return v;                                                                                   \
+    }                                                                                               \
+    MP_DEVICE mp_f4 mp_ld4_##s(const mp_u16 *p)                                                     \
+    {                                                                                               \
+        const mp_u64 b = mp_ld_u64(p);                                                              \
+        mp_f4 v;                                                                                    \
+        v.x = mp_of_##s((mp_u16)b);                                                                 \
+        v.y = mp_of_##s((mp_u16)(b >> 16));                                                         \
+        v.z = mp_of_##s((mp_u16)(b >> 32));                                                         \
+        v.w = mp_of_##s((mp_u16)(b >> 48));                                                         \
+        return v;                                                                                   \
+    }
+MP_LD_HALVES(f16)
+MP_LD_HALVES(bf16)
 MP_DEVICE mp_f2 mp_zero_f2(void)
 {
     mp_f2 v = {0.0f, 0.0f};
@@ -236,23 +164,20 @@ MP_DEVICE mp_i64 mp_get_i64(const mp_i64 *p) { return *p; }
 MP_DEVICE bool mp_get_bool(const mp_u8 *p) { return *p != 0; }
 MP_DEVICE void mp_put_f32(float *p, float x) { *p = x; }
 MP_DEVICE void mp_put_f64(double *p, double x) { *p = x; }
-MP_DEVICE void mp_put_f16(mp_u16 *p, float x) { *p = mp_to_f16(x); }
-MP_DEVICE void mp_put_bf16(mp_u16 *p, float x) { *p = mp_to_bf16(x); }
-MP_DEVICE void mp_put_f16_f64(mp_u16 *p, double x) { *p = mp_to_f16(mp_odd_f32(x)); }
-MP_DEVICE void mp_put_bf16_f64(mp_u16 *p, double x) { *p = mp_to_bf16(mp_odd_f32(x)); }
 MP_DEVICE void mp_put_i32(int *p, mp_i64 x) { *p = (int)x; }
 MP_DEVICE void mp_put_i64(mp_i64 *p, mp_i64 x) { *p = x; }
 MP_DEVICE void mp_put_bool(mp_u8 *p, bool x) { *p = x ? 1 : 0; }
-MP_DEVICE void mp_put2_f16(mp_u16 *p, float x, float y) { mp_put_u32(p, mp_to_f16(x) | (mp_u32)mp_to_f16(y) << 16); }
-MP_DEVICE void mp_put4_f16(mp_u16 *p, float x, float y, float z, float w)
-{
-    mp_put_u64(p, mp_to_f16(x) | (mp_u64)mp_to_f16(y) << 16 | (mp_u64)mp_to_f16(z) << 32 | (mp_u64)mp_to_f16(w) << 48);
-}
-MP_DEVICE void mp_put2_bf16(mp_u16 *p, float x, float y) { mp_put_u32(p, mp_to_bf16(x) | (mp_u32)mp_to_bf16(y) << 16); }
-MP_DEVICE void mp_put4_bf16(mp_u16 *p, float x, float y, float z, float w)
-{
-    mp_put_u64(p, mp_to_bf16(x) | (mp_u64)mp_to_bf16(y) << 16 | (mp_u64)mp_to_bf16(z) << 32 | (mp_u64)mp_to_bf16(w) << 48);
-}
+
+#define MP_PUT_HALVES(s)                                                                            \
+    MP_DEVICE void mp_put_##s(mp_u16 *p, float x) { *p = mp_to_##s(x); }                            \
+    MP_DEVICE void mp_put_##s##_f64(mp_u16 *p, double x) { *p = mp_to_##s(mp_odd_f32(x)); }         \
+    MP_DEVICE void mp_put2_##s(mp_u16 *p, float x, float y) { mp_put_u32(p, mp_to_##s(x) | (mp_u32)mp_to_##s(y) << 16); } \
+    MP_DEVICE void mp_put4_##s(mp_u16 *p, float x, float y, float z, float w)                       \
+    {                                                                                               \
+        mp_put_u64(p, mp_to_##s(x) | (mp_u64)mp_to_##s(y) << 16 | (mp_u64)mp_to_##s(z) << 32 | (mp_u64)mp_to_##s(w) << 48); \
+    }
+MP_PUT_HALVES(f16)
+MP_PUT_HALVES(bf16)
 
 /* ---- functions ----------------------------------------------------------------------------------------- */
 

@@ -89,19 +89,11 @@ void cg_line(cgen *g, span where)
 
 uint32_t cg_intern(cgen *g, const char *text)
 {
-    for (uint32_t i = 0; i < g->n_texts; i++)
-        if (strcmp(g->texts[i], text) == 0)
+    for (uint32_t i = 0; i < g->texts.n; i++)
+        if (strcmp(g->texts.at[i], text) == 0)
             return i + 1;
-    if (g->n_texts == g->cap_texts) {
-        uint32_t cap = g->cap_texts ? g->cap_texts * 2 : 64;
-        const char **room = NEW_N(g->mem, const char *, cap);
-        if (g->n_texts)
-            memcpy(room, g->texts, g->n_texts * sizeof *room);
-        g->texts = room;
-        g->cap_texts = cap;
-    }
-    g->texts[g->n_texts++] = text;
-    return g->n_texts;
+    vec_push(g->mem, &g->texts, text);
+    return g->texts.n;
 }
 
 /* ---- bindings ------------------------------------------------------------------------------------------ */
@@ -182,7 +174,7 @@ cached *cg_find(cgen *g, uint64_t key, int depth, bool is_volatile)
     uint64_t *at = map_get(&g->cache, key);
     if (!at)
         return NULL;
-    cached *c = &g->values[*at - 1];
+    cached *c = &g->values.at[*at - 1];
     if (c->depth > g->depth || c->depth < depth || g->scope[c->depth].serial != c->serial)
         return NULL;
     if ((is_volatile || c->is_volatile) && c->stamp != g->stamp)
@@ -195,17 +187,10 @@ void cg_keep(cgen *g, uint64_t key, int depth, bool is_volatile, bool stays, con
     bool fresh;
     uint64_t *at = map_slot_of(&g->cache, key, &fresh);
     if (fresh) {
-        if (g->n_values == g->cap_values) {
-            uint32_t cap = g->cap_values ? g->cap_values * 2 : 256;
-            cached *room = NEW_N(g->mem, cached, cap);
-            if (g->n_values)
-                memcpy(room, g->values, g->n_values * sizeof *room);
-            g->values = room;
-            g->cap_values = cap;
-        }
-        *at = ++g->n_values;
+        vec_push(g->mem, &g->values, (cached){0});
+        *at = g->values.n;
     }
-    g->values[*at - 1] = (cached){text, g->scope[depth].serial, depth, is_volatile, stays, g->stamp};
+    g->values.at[*at - 1] = (cached){text, g->scope[depth].serial, depth, is_volatile, stays, g->stamp};
 }
 
 const char *cg_dim(cgen *g, kdim d)

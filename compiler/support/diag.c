@@ -50,15 +50,7 @@ static diag *enter(diags *ds, diag_severity severity, diag_class class, span at)
     diag *d = NEW(ds->a, diag);
     *d = (diag){.severity = severity, .class = class, .at = at, .order = ds->n, .in = ds};
     d->last_note = &d->notes;
-    if (ds->n == ds->cap) {
-        uint32_t cap = ds->cap ? ds->cap * 2 : 16;
-        diag **list = NEW_N(ds->a, diag *, cap);
-        if (ds->n)
-            memcpy(list, ds->list, ds->n * sizeof *list);
-        ds->list = list;
-        ds->cap = cap;
-    }
-    ds->list[ds->n++] = d;
+    vec_push(ds->a, ds, d);
     return d;
 }
 
@@ -162,7 +154,7 @@ static int by_place(const void *x, const void *y)
 void diags_sort(diags *ds)
 {
     if (ds->n)
-        qsort(ds->list, ds->n, sizeof *ds->list, by_place);
+        qsort(ds->at, ds->n, sizeof *ds->at, by_place);
 }
 
 /* Edits between two names, neighbours swapped counting as one; long names are not worth it. */

@@ -52,8 +52,7 @@ typedef struct diag {
 typedef struct diags {
     arena *a;
     const source_set *sources;
-    diag **list;                                 /* sorted by diags_sort */
-    uint32_t n, cap;
+    VEC(diag *);                                 /* sorted by diags_sort */
     uint32_t n_errors, n_warnings;               /* counted also past DIAG_MAX_KEPT */
     map places;                                  /* of errors and warnings, against repetition */
     diag *sink;                                  /* what dropped ones are written to */

@@ -219,7 +219,7 @@ static void print_all(diags *ds, const diag_print_options *o, buf *out, print_fn
     diags_sort(ds);
     uint32_t printed = 0, errors = 0, warnings = 0;
     for (uint32_t i = 0; i < ds->n && printed < DIAG_MAX_PRINTED; i++) {
-        const diag *d = ds->list[i];
+        const diag *d = ds->at[i];
         if (d->severity == DIAG_WARNING && !o->warnings && !o->warnings_are_errors)
             continue;
         print(ds, d, o, out);

@@ -31,21 +31,13 @@ uint32_t source_add(source_set *s, const char *name, const char *text, size_t le
     for (const char *p = f->text, *end = p + len; (p = memchr(p, '\n', (size_t)(end - p))); p++)
         f->lines[n++] = (uint32_t)(p + 1 - f->text);
 
-    if (s->n == s->cap) {
-        uint32_t cap = s->cap ? s->cap * 2 : 4;
-        source **files = NEW_N(s->a, source *, cap);
-        if (s->n)
-            memcpy(files, s->files, s->n * sizeof *files);
-        s->files = files;
-        s->cap = cap;
-    }
-    s->files[s->n] = f;
-    return s->n++;
+    vec_push(s->a, s, f);
+    return s->n - 1;
 }
 
 const source *source_get(const source_set *s, uint32_t file)
 {
-    return file < s->n ? s->files[file] : NULL;
+    return file < s->n ? s->at[file] : NULL;
 }
 
 uint32_t source_line(const source *f, uint32_t offset)

@@ -5,7 +5,7 @@
 #ifndef MPC_SUPPORT_SPAN_H
 #define MPC_SUPPORT_SPAN_H
 
-#include "compiler/support/arena.h"
+#include "compiler/support/vec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,8 +25,7 @@ typedef struct source {
 
 typedef struct source_set {
     arena *a;
-    source **files;
-    uint32_t n, cap;
+    VEC(source *);
 } source_set;
 
 typedef struct place { uint32_t line, column; } place;       /* 1-based; columns count characters */

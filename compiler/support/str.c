@@ -25,7 +25,7 @@ typedef struct wanted { const str_table *t; const char *s; size_t n; } wanted;
 static bool same(const void *ud, uint32_t id)
 {
     const wanted *w = ud;
-    str s = w->t->all[id];
+    str s = w->t->at[id];
     return stored_of(s)->n == w->n && memcmp(s, w->s, w->n) == 0;
 }
 
@@ -35,20 +35,12 @@ str str_intern(str_table *t, const char *s, size_t n)
     uint64_t hash = hash_bytes(s, n);
     uint32_t id = idset_find(&t->set, hash, same, &w);
     if (id != UINT32_MAX)
-        return t->all[id];
-    if (t->n == t->cap) {
-        uint32_t cap = t->cap ? t->cap * 2 : 64;
-        str *all = NEW_N(t->a, str, cap);
-        if (t->n)
-            memcpy(all, t->all, t->n * sizeof *all);
-        t->all = all;
-        t->cap = cap;
-    }
+        return t->at[id];
     stored *m = arena_alloc(t->a, sizeof *m + n + 1);
     m->n = n;
     memcpy(m->text, s, n);
-    t->all[t->n] = m->text;
-    idset_add(&t->set, hash, t->n++);
+    idset_add(&t->set, hash, t->n);
+    vec_push(t->a, t, m->text);
     return m->text;
 }
 

@@ -6,14 +6,14 @@
 #define MPC_SUPPORT_STR_H
 
 #include "compiler/support/map.h"
+#include "compiler/support/vec.h"
 
 typedef const char *str;
 
 typedef struct str_table {
     arena *a;
     idset set;
-    str *all;                                    /* by id, in the order of their coming */
-    uint32_t n, cap;
+    VEC(str);                                    /* by id, in the order of their coming */
 } str_table;
 
 str_table *str_table_new(arena *a);

@@ -249,7 +249,7 @@ static void limit(const char *head, const char *each, int n, const char *tail, b
     buf_puts(&b, tail);
     session s = begin(buf_text(&b), SEM_F32);
     bool limited = false;
-    for (uint32_t i = 0; i < s.ds->n; i++) limited |= s.ds->list[i]->class == DIAG_LIMIT;
+    for (uint32_t i = 0; i < s.ds->n; i++) limited |= s.ds->at[i]->class == DIAG_LIMIT;
     if (may_pass && !diags_failed(s.ds)) lowered(&s, head);
     else if (!limited) complain(&s, head, "no limit was reported");
     buf_free(&b);

@@ -111,7 +111,7 @@ static void print_diagnostics(const session *s)
     buf out = buf_make(NULL);
     diags_sort(s->ds);
     for (uint32_t i = 0; i < s->ds->n; i++)      /* all of them: diags_print stops after a few */
-        diag_print_one(s->ds, s->ds->list[i], &(diag_print_options){0}, &out);
+        diag_print_one(s->ds, s->ds->at[i], &(diag_print_options){0}, &out);
     fputs(buf_text(&out), stdout);
     buf_free(&out);
 }

@@ -21,7 +21,7 @@ static outcome parse(const buf *text)
     ast_dump(f, &out);
     buf_free(&out);
     diags_sort(ds);
-    outcome o = {ds->n_errors, ds->n ? ds->list[0]->class : DIAG_N_CLASSES, f->n_items};
+    outcome o = {ds->n_errors, ds->n ? ds->at[0]->class : DIAG_N_CLASSES, f->n_items};
     arena_free(a);
     return o;
 }

@@ -109,8 +109,8 @@ static void run(const options *o, arena *a, const buf *text, buf *out, int *stat
     } else {
         diags_sort(ds);
         for (uint32_t i = 0; i < ds->n; i++)
-            if (ds->list[i]->severity == DIAG_ERROR || o->print.warnings)
-                diag_print_one(ds, ds->list[i], &o->print, out);
+            if (ds->at[i]->severity == DIAG_ERROR || o->print.warnings)
+                diag_print_one(ds, ds->at[i], &o->print, out);
     }
     if (diags_failed(ds) || (o->print.warnings_are_errors && ds->n_warnings)) *status = 1;
 }
