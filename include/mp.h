@@ -101,6 +101,7 @@ typedef struct mp_context_options {
     void *log_ud;
     mp_alloc_fn device_alloc;           /* memory of the GPU; NULL: the driver's pool. ptr and result are of the device */
     void *device_alloc_ud;
+    int tf32;                           /* 1: products of float32 by cuBLAS may round their operands to TF32 (10 bits): faster */
 } mp_context_options;
 
 /* `options` NULL means all zero; it is copied, what it points to is borrowed until the context is gone. */

@@ -23,6 +23,7 @@ typedef struct cuda_api {
 /* Numbers of the driver's header that are used here. */
 enum {
     CUDA_OUT_OF_MEMORY = 2,
+    CUDA_ATTRIBUTE_CLOCK = 13, CUDA_ATTRIBUTE_MEMORY_CLOCK = 36 /* kHz */, CUDA_ATTRIBUTE_BUS = 37 /* bits */,
     CUDA_ATTRIBUTE_MULTIPROCESSORS = 16, CUDA_ATTRIBUTE_MAJOR = 75, CUDA_ATTRIBUTE_MINOR = 76, CUDA_ATTRIBUTE_SHARED_OPTIN = 97,
     CUDA_ATTRIBUTE_POOLS = 115,
     CUDA_FUNCTION_SHARED = 1,       /* static, of a function */

@@ -1,7 +1,7 @@
 /*
  * Opening of a GPU, its memory and stream: see device.h.
  */
-#include "runtime/device.h"
+#include "runtime/device_blas.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,12 +58,22 @@ static mp_status open_driver(mp_context *ctx, device *d)
     return result ? fail(ctx, d, result, "a GPU") : MP_OK;
 }
 
+/* Numbers of an H200 where the driver tells none. */
+static void find_speed(device *d)
+{
+    int clock = attribute(d, CUDA_ATTRIBUTE_CLOCK), memory = attribute(d, CUDA_ATTRIBUTE_MEMORY_CLOCK), bus = attribute(d, CUDA_ATTRIBUTE_BUS);
+    int lanes = d->major < 8 || (d->major == 8 && d->minor == 0) ? 64 : 128;
+    d->flops = clock > 0 ? 2.0 * lanes * d->multiprocessors * clock * 1e3 : 60e12;
+    d->bandwidth = memory > 0 && bus > 0 ? 2.0 * memory * 1e3 * bus / 8 : 4.8e12;
+}
+
 static mp_status open_context(mp_context *ctx, device *d)
 {
     d->major = attribute(d, CUDA_ATTRIBUTE_MAJOR);
     d->minor = attribute(d, CUDA_ATTRIBUTE_MINOR);
     d->multiprocessors = attribute(d, CUDA_ATTRIBUTE_MULTIPROCESSORS);
     d->shared_most = attribute(d, CUDA_ATTRIBUTE_SHARED_OPTIN);
+    find_speed(d);
     if (d->api.device_name(d->name, sizeof d->name, d->number) != 0)
         strcpy(d->name, "a GPU");
     int result = d->api.primary_retain(&d->cu, d->number);
@@ -90,6 +100,8 @@ static void close_device(mp_context *ctx, device *d)
     void *before, *blocks = NULL;
     if (d->cu && d->api.push(d->cu) == 0) {
         d->api.synchronize(ctx->stream);
+        if (ctx->device)
+            device_blas_close(ctx);
         if (d->pools && d->api.pool_get(&blocks, d->number) == 0)
             d->api.pool_trim(blocks, 0);
         if (d->event)

@@ -16,6 +16,9 @@ struct device {
     int ordinal, number;            /* as the caller counts, as the driver does */
     int major, minor, multiprocessors;
     int shared_most;                /* bytes that a block may have */
+    double flops, bandwidth;        /* of float32 arithmetic, a second; bytes of memory a second: to choose by */
+    struct device_blas *blas;       /* device_blas.h; NULL: not yet asked for, or there is none */
+    bool blas_asked;
     void *cu;                       /* the primary context */
     void *event;                    /* between one stream and the next */
     bool pools;                     /* memory comes and goes in the order of the stream */

@@ -19,6 +19,8 @@ typedef struct mp_device_args {                 /* mp_kargs (abi.h), field by fi
     long long training;
 } mp_device_args;
 
+enum { MP_DEVICE_OWN = 6 };
+
 typedef struct mp_device_launch {
     const long long *ptr;                       /* offsets of the rows' members; NULL without fiber */
     const int *order;                           /* rows in the order in which they are taken; NULL: as they are.
@@ -33,6 +35,7 @@ typedef struct mp_device_launch {
     long long state_bytes;                      /* of one piece */
     char *room;                                 /* memory for locals, room_bytes a block; NULL: it is shared memory */
     long long room_bytes;
+    void *own[MP_DEVICE_OWN];                   /* arrays between the parts of a kernel whose products a BLAS does */
 } mp_device_launch;
 
 #endif

@@ -2,7 +2,7 @@
  * Calls on a GPU: see device_program.h. Nothing here waits or allocates, but for tensors of the host and for pairs whose
  * index is computed in the call.
  */
-#include "runtime/device_program.h"
+#include "runtime/device_product.h"
 
 #include <string.h>
 
@@ -71,27 +71,43 @@ static void begin(mp_context *ctx, prepared *p)
 
 /* ---- Launches --------------------------------------------------------------------------------------------------- */
 
-static void put_launch(mp_context *ctx, prepared *p, uint32_t kernel, const launch_memory *memory)
+static void put_part(mp_context *ctx, prepared *p, const device_launch *l, const device_part *part, const launch_memory *memory, char *own)
 {
     struct device_program *v = p->device;
-    const device_launch *l = &v->launches[kernel];
     mp_device_args a = { .buf = v->now, .dim = (const long long *)v->dim, .real = v->real, .step = (const long long *)v->step,
                          .seed = p->args.seed, .training = p->args.training };
-    mp_device_launch view = l->view;
+    mp_device_launch view = part->view;
+    if (!part->code)
+        return;
     view.state = memory->states;
-    view.room = l->shared ? NULL : memory->scratch;
-    size_t shared = l->shared ? l->room_bytes : 0;
-    flush(ctx, p);
+    view.room = part->shared ? NULL : memory->scratch;
+    for (int i = 0; i < MP_DEVICE_OWN && l->n_products; i++)
+        view.own[i] = own + l->own_at[i];
+    size_t shared = part->shared ? part->room_bytes : 0;
     if (view.n_pieces)
-        failed(p, device_run(ctx, l->functions.piece, l->pieces_grid, (int)l->code->threads, shared, &a, &view));
-    failed(p, device_run(ctx, l->functions.rows, l->rows_grid, (int)l->code->threads, shared, &a, &view));
+        failed(p, device_run(ctx, part->functions.piece, part->pieces_grid, (int)part->code->threads, shared, &a, &view));
+    failed(p, device_run(ctx, part->functions.rows, part->rows_grid, (int)part->code->threads, shared, &a, &view));
+}
+
+/* A kernel; or what is done before its products, the products by cuBLAS, what is done after. Its own memory is behind the states. */
+static void put_launch(mp_context *ctx, prepared *p, uint32_t kernel, const launch_memory *memory)
+{
+    const device_launch *l = &p->device->launches[kernel];
+    char *own = memory->states;
+    if (l->n_products)
+        own += round_up_64((size_t)l->room_pieces * l->main.state_bytes);
+    flush(ctx, p);
+    put_part(ctx, p, l, &l->before, memory, own);
+    if (l->n_products && !p->device->failed)
+        failed(p, device_products_run(ctx, p, l, own));
+    put_part(ctx, p, l, &l->main, memory, own);
 }
 
 mp_status device_launch_now(mp_layer *layer, prepared *p, uint32_t kernel)
 {
     mp_context *ctx = layer->ctx;
     size_t states, room;
-    if (!device_launch_memory(&p->device->launches[kernel], &states, &room))
+    if (!device_launch_memory(ctx, &p->device->launches[kernel], &states, &room))
         return layer_error(layer, MP_SYSTEM, "the scratch of kernel %s is too large", p->program->kernels[kernel].name);
     launch_memory m = { data_alloc(ctx, states), data_alloc(ctx, room), 0 };
     p->device->failed = m.states && m.scratch ? MP_OK : error_memory(ctx, states + room, "the scratch of a kernel");

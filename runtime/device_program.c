@@ -1,5 +1,5 @@
 /*
- * Tables and launches of a program on a GPU: see device_program.h.
+ * Tables of a program on a GPU: see device_program.h.
  */
 #include "runtime/device_program.h"
 
@@ -52,42 +52,60 @@ static mp_status make_tables(mp_context *ctx, prepared *p)
     return st ? st : device_upload(ctx, v->real, p->real, p->desc->n_statics * sizeof *p->real);
 }
 
+enum { PARTS = 3, SIZES = DEVICE_PART_SIZES };
+
+/* The kernel itself, or what stands in for it; NULL: nothing does. */
+static const device_kernel *part_of(const prepared *p, uint32_t kernel, int i, uint32_t *entry)
+{
+    const device_code *c = &p->device->mod->code;
+    *entry = p->program->kernels[kernel].entry;
+    if (i)
+        *entry = i == 1 ? c->kernels[*entry].before : c->kernels[*entry].after;
+    return *entry == DEVICE_NONE ? NULL : &c->kernels[*entry];
+}
+
+static bool knows_sizes(const device_kernel *k)
+{
+    return !k || (k->room_bytes >= 0 && k->state_bytes >= 0);
+}
+
 /* Room and state of each kernel: from the code, or told by a function of it where they follow from the dims. */
 static mp_status find_sizes(mp_context *ctx, prepared *p)
 {
     struct device_program *v = p->device;
-    const desc_program *d = p->program;
+    const uint32_t n = PARTS * p->program->n_kernels;
+    size_t bytes = (2 * (size_t)n + 1) * sizeof(int64_t);
     bool asked = false;
-    int64_t *out = data_alloc(ctx, (2 * (size_t)d->n_kernels + 1) * sizeof *out);
-    mp_status st = out ? MP_OK : error_memory(ctx, 2 * d->n_kernels * sizeof *out, "sizes of kernels");
-    for (uint32_t i = 0; i < d->n_kernels && !st; i++) {
-        const device_kernel *k = &v->mod->code.kernels[d->kernels[i].entry];
-        mp_sizes_args a = { (const long long *)v->dim, (long long *)(out + 2 * i), (int)d->kernels[i].entry };
-        if (k->room_bytes >= 0 && k->state_bytes >= 0)
+    uint32_t entry;
+    int64_t *out = data_alloc(ctx, bytes);
+    mp_status st = out ? MP_OK : error_memory(ctx, bytes, "sizes of kernels");
+    for (uint32_t i = 0; i < n && !st; i++) {
+        if (knows_sizes(part_of(p, i / PARTS, (int)(i % PARTS), &entry)))
             continue;
+        mp_sizes_args a = { (const long long *)v->dim, (long long *)(out + 2 * i), (int)entry };
         asked = true;
         device_enter(ctx);
         st = device_run(ctx, v->mod->sizes, 1, 1, 0, &a, NULL);
         device_leave(ctx);
     }
     if (!st && asked)
-        st = device_download(ctx, v->sizes, out, 2 * d->n_kernels * sizeof *out);
-    data_free(ctx, out, (2 * (size_t)d->n_kernels + 1) * sizeof *out);
-    for (uint32_t i = 0; i < d->n_kernels && !st; i++) {
-        const device_kernel *k = &v->mod->code.kernels[d->kernels[i].entry];
-        if (k->room_bytes >= 0 && k->state_bytes >= 0) {
-            v->sizes[2 * i] = k->room_bytes;
-            v->sizes[2 * i + 1] = k->state_bytes;
+        st = device_download(ctx, v->sizes, out, 2 * (size_t)n * sizeof *out);
+    data_free(ctx, out, bytes);
+    for (uint32_t i = 0; i < n && !st; i++) {
+        const device_kernel *k = part_of(p, i / PARTS, (int)(i % PARTS), &entry);
+        if (knows_sizes(k)) {
+            v->sizes[2 * i] = k ? k->room_bytes : 0;
+            v->sizes[2 * i + 1] = k ? k->state_bytes : 0;
         }
         if (v->sizes[2 * i] < 0 || v->sizes[2 * i + 1] < 0)
-            st = error_set(ctx, MP_INVALID, "the dims are too large: the memory of kernel %s overflows", d->kernels[i].name);
+            st = error_set(ctx, MP_INVALID, "the dims are too large: the memory of kernel %s overflows", p->program->kernels[i / PARTS].name);
     }
     return st;
 }
 
 /* The arrays on the host, with their lengths. */
 #define ARRAYS(A) \
-    A(launches, d->n_kernels) A(sizes, 2 * d->n_kernels) A(op, d->n_steps) \
+    A(launches, d->n_kernels) A(sizes, (int64_t)SIZES * d->n_kernels) A(op, d->n_steps) \
     A(counted, d->n_loops) A(left, d->n_loops) A(number, d->n_loops) A(sent, d->n_buffers)
 
 #define MAKE(array, n) && (v->array = mem_zeros(ctx, n, sizeof *v->array, "the state of a layer"))
@@ -116,8 +134,7 @@ void device_program_free(mp_context *ctx, prepared *p)
     if (!v)
         return;
     for (uint32_t i = 0; v->launches && i < d->n_kernels; i++)
-        if (v->launches[i].own)
-            device_fiber_free(ctx, &v->launches[i].fiber);
+        device_launch_free(ctx, &v->launches[i]);
     ARRAYS(FREE)
     data_free(ctx, v->tables, v->table_bytes);
     mem_free(ctx, v, sizeof *v);
@@ -228,98 +245,4 @@ mp_status device_program_finish(mp_layer *layer, prepared *p)
     mem_array_free(ctx, ops, v->n_ops, sizeof *ops);
     mem_array_free(ctx, replays, d->n_replays, sizeof *replays);
     return st;
-}
-
-/* ---- Launches --------------------------------------------------------------------------------------------------- */
-
-/* Shared memory where it is enough, else the device's, which bounds the blocks: as many as run at a time. */
-static mp_status choose_room(mp_context *ctx, device_launch *l, int64_t *most_blocks)
-{
-    const device *d = ctx->device;
-    int fixed = 0, blocks = 0, result = 0;
-    *most_blocks = INT32_MAX;
-    l->shared = true;
-    if (!l->room_bytes)
-        return MP_OK;
-    void *const functions[] = { l->functions.rows, l->functions.piece };
-    device_enter(ctx);
-    for (int i = 0; i < 2 && functions[i] && !result; i++) {
-        result = d->api.function_get(&fixed, CUDA_FUNCTION_SHARED, functions[i]);
-        l->shared &= l->room_bytes + (size_t)fixed <= (size_t)d->shared_most;
-    }
-    for (int i = 0; i < 2 && functions[i] && !result && l->shared && l->room_bytes > 48 << 10; i++)
-        result = d->api.function_set(functions[i], CUDA_FUNCTION_DYNAMIC, (int)l->room_bytes);
-    if (!result && !l->shared) {
-        result = d->api.occupancy(&blocks, l->functions.rows, (int)l->code->threads, 0);
-        *most_blocks = (int64_t)(blocks < 1 ? 1 : blocks) * d->multiprocessors;
-    }
-    device_leave(ctx);
-    return device_check(ctx, result, l->code->rows);
-}
-
-static int64_t blocks_of(int64_t n, uint32_t by, int64_t most)
-{
-    int64_t blocks = n / by + (n % by != 0);
-    return blocks < most ? blocks : most;
-}
-
-static mp_status find_fiber(mp_layer *layer, prepared *p, const desc_kernel *k, const fiber_rows *rows, device_launch *l)
-{
-    const device_fiber *of_graph;
-    if (l->own)
-        device_fiber_free(layer->ctx, &l->fiber);
-    l->own = false;
-    switch ((mp_fiber_kind)k->fiber.kind) {
-    case FIBER_NONE:
-        l->fiber = (device_fiber){ .n_rows = rows->n_rows };
-        return MP_OK;
-    case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: {
-        mp_status st = device_graph_fiber(p->graph, k->fiber, rows->ptr, rows->n_rows, &of_graph);
-        if (!st)
-            l->fiber = *of_graph;
-        return st;
-    }
-    case FIBER_ALL: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: case FIBER_INDEX: break;
-    }
-    mp_status st = device_fiber_make(layer->ctx, rows->ptr, rows->n_rows, &l->fiber);
-    l->own = !st;
-    return st;
-}
-
-mp_status device_launch_make(mp_layer *layer, prepared *p, uint32_t kernel, const fiber_rows *rows, int64_t most_members)
-{
-    struct device_program *v = p->device;
-    const desc_kernel *k = &p->program->kernels[kernel];
-    device_launch *l = &v->launches[kernel];
-    l->code = &v->mod->code.kernels[k->entry];
-    l->functions = v->mod->kernels[k->entry];
-    l->room_bytes = (size_t)v->sizes[2 * kernel];
-    l->state_bytes = (size_t)v->sizes[2 * kernel + 1];
-    if (k->fiber.kind != FIBER_NONE && !l->functions.piece)
-        return layer_error(layer, MP_INVALID, "the module is damaged: kernel %s has members, but no function for pieces", k->name);
-    mp_status st = find_fiber(layer, p, k, rows, l);
-    int64_t most;
-    if (!st)
-        st = choose_room(layer->ctx, l, &most);
-    if (st)
-        return st;
-    const device_fiber *f = &l->fiber;
-    l->view = (mp_device_launch){
-        .ptr = (const long long *)f->ptr, .order = l->code->any_order ? f->order : NULL, .hi = f->n_rows, .hub_members = DEVICE_HUB,
-        .hub_row = (const long long *)f->hub_row, .hub_first = (const long long *)f->hub_first, .n_hubs = f->n_hubs,
-        .piece_row = (const long long *)f->piece_row, .piece_at = (const long long *)f->piece_at, .n_pieces = f->n_pieces,
-        .piece_members = DEVICE_PIECE, .state_bytes = (long long)l->state_bytes, .room_bytes = (long long)l->room_bytes,
-    };
-    l->rows_grid = blocks_of(f->n_rows, l->code->rows_a_block, most);
-    l->pieces_grid = blocks_of(f->n_pieces, l->code->pieces_a_block, most);
-    l->room_pieces = most_members < 0 ? f->n_pieces : device_fiber_most_pieces(most_members);
-    l->made = true;
-    return MP_OK;
-}
-
-bool device_launch_memory(const device_launch *l, size_t *states, size_t *room)
-{
-    int64_t blocks = l->rows_grid > l->pieces_grid ? l->rows_grid : l->pieces_grid;
-    *room = 0;
-    return mem_size(l->room_pieces, l->state_bytes, states) && (l->shared || mem_size(blocks, l->room_bytes, room));
 }

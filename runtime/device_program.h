@@ -14,22 +14,34 @@
 #include "runtime/device_module.h"
 #include "runtime/prepare.h"
 
-typedef struct device_launch {
-    bool made, own;                 /* own: the fiber's memory is the launch's */
-    const device_kernel *code;
+/* A kernel as it is launched. */
+typedef struct device_part {
+    const device_kernel *code;      /* NULL: nothing to do */
     device_functions functions;
-    device_fiber fiber;
     mp_device_launch view;          /* without states and room */
     int64_t rows_grid, pieces_grid; /* blocks */
     size_t room_bytes, state_bytes; /* of a block; of a piece */
     bool shared;                    /* room is shared memory */
+} device_part;
+
+enum { DEVICE_PART_SIZES = 6 };      /* room and state, of the kernel, of `before`, of `after` */
+
+typedef struct device_gemm device_gemm;
+
+typedef struct device_launch {
+    bool made, own;                 /* own: the fiber's memory is the launch's */
+    device_fiber fiber;
     int64_t room_pieces;            /* the most pieces there can be */
+    device_part before, main;       /* the kernel; or, where cuBLAS does its products, what is done before and after them */
+    device_gemm *products;          /* device_product.h */
+    uint32_t n_products;
+    size_t own_at[MP_DEVICE_OWN], own_bytes;
 } device_launch;
 
 struct device_program {
     const device_module *mod;
     device_launch *launches;        /* by kernel */
-    int64_t *sizes;                 /* by kernel: room, state */
+    int64_t *sizes;                 /* by kernel: room, state; the same of `before`, of `after` (device_code.h) */
     int *op;                        /* by step: its place among the ops, or -1; of a loop's end, too, that of leaving it */
     bool *counted;                  /* by loop: the host knows its steps */
     int64_t *left;                  /* by loop: steps that may still be put on the stream */
@@ -55,10 +67,11 @@ mp_status device_program_begin(mp_layer *layer, prepared *p, mp_module *mod);
 mp_status device_program_finish(mp_layer *layer, prepared *p);
 void device_program_free(mp_context *ctx, prepared *p);
 
-/* A launch: members on the device, grids. `rows` are as they are now; `most_members` counts room for pieces. */
+/* device_launch.c. A launch: members on the device, grids. `rows` are as they are now; `most_members` counts room for pieces. */
 mp_status device_launch_make(mp_layer *layer, prepared *p, uint32_t kernel, const fiber_rows *rows, int64_t most_members);
 /* Its states and room in the workspace, in bytes. False: too large. */
-bool device_launch_memory(const device_launch *l, size_t *states, size_t *room);
+bool device_launch_memory(const mp_context *ctx, const device_launch *l, size_t *states, size_t *room);
+void device_launch_free(mp_context *ctx, device_launch *l);
 
 /* One launch by itself, before the first call; waits for nothing. */
 mp_status device_launch_now(mp_layer *layer, prepared *p, uint32_t kernel);

@@ -162,7 +162,7 @@ static bool place_launches(mp_context *ctx, prepared *p, size_t end)
             continue;
         const launch *l = &p->launches[s->a];
         size_t bytes, room = l->scratch_bytes;
-        if (p->device ? !device_launch_memory(&p->device->launches[s->a], &bytes, &room) : !launch_states(l, &bytes))
+        if (p->device ? !device_launch_memory(ctx, &p->device->launches[s->a], &bytes, &room) : !launch_states(l, &bytes))
             return false;
         states = round_up_64(bytes) > states ? round_up_64(bytes) : states;
         scratch = room > scratch ? room : scratch;

@@ -92,6 +92,7 @@ typedef struct cgen {
     const kplan *p;
     kplan *work;                /* the plan again, for questions that may add expressions */
     const kkernel *k;
+    uint32_t n_buffers;         /* buffers of the plan; those beyond are the launch's own memory */
     const cuda_options *o;
     uint32_t number;            /* of the kernel in the module */
     const char *name;

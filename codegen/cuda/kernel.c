@@ -260,13 +260,15 @@ static const char *identifier(arena *mem, const char *name, uint32_t number)
     return s;
 }
 
-cuda_kernel cuda_kernel_print(arena *mem, const kplan *p, uint32_t kernel, uint32_t number, const cuda_options *o, buf *out)
+cuda_kernel cuda_kernel_print(arena *mem, const kplan *p, uint32_t kernel, const kkernel *part, uint32_t n_buffers, uint32_t number,
+                              const cuda_options *o, buf *out)
 {
     cgen *g = NEW(mem, cgen);
     g->mem = mem;
     g->p = p;
     g->work = (kplan *)(uintptr_t)p;
-    g->k = &p->kernels[kernel];
+    g->k = part ? part : &p->kernels[kernel];
+    g->n_buffers = n_buffers;
     g->o = o;
     g->written = NEW_N(mem, bool, p->n_buffers + 1);
     g->var = NEW_N(mem, binding, g->k->n_vars + 1);

@@ -394,6 +394,10 @@ static void place_locals(cgen *g)
     for (uint32_t l = 1; l < g->k->n_locals; l++) {
         const klocal *it = &g->k->locals[l];
         unsigned ways = ~0u, in_walk = ~0u;
+        if (kdim_is(it->elems, 0)) {                    /* in another part of a kernel that is split (blas.h) */
+            g->at[l].kind = g->at[l].walk_kind = IN_ALL;
+            continue;
+        }
         for (uint32_t i = 0; i < g->n_nests; i++) {
             unsigned here = nest_ways(g, &g->nests[i], l, var, seen);
             ways &= here;

@@ -215,7 +215,8 @@ const char *cg_buffer(cgen *g, uint32_t buffer)
         return have->text;
     const char *type = cg_memory(g->p->buffers[buffer].type), *name = arena_printf(g->mem, "b%u", buffer);
     const char *qualifier = g->written[buffer] ? "" : "const ";
-    cg_text_at(g, g->part, "%s%s *const %s = (%s%s *)A.buf[%u];\n", qualifier, type, name, qualifier, type, buffer);
+    const char *at = buffer < g->n_buffers ? arena_printf(g->mem, "A.buf[%u]", buffer) : arena_printf(g->mem, "L.own[%u]", buffer - g->n_buffers);
+    cg_text_at(g, g->part, "%s%s *const %s = (%s%s *)%s;\n", qualifier, type, name, qualifier, type, at);
     cg_keep(g, key, g->part, false, false, name);
     return name;
 }

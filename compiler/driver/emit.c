@@ -86,7 +86,7 @@ static void print_cuda(compilation *c, buf *out)
 {
     uint32_t n_plans;
     const kplan **plans = compile_plans(c, &n_plans);
-    cuda_print(c->mem, plans, n_plans, &(cuda_options){.sources = c->sources}, out, NULL, NULL);
+    cuda_print(c->mem, plans, n_plans, &(cuda_options){.sources = c->sources}, out, NULL);
 }
 
 /* NVRTC has no arena: memory that runs out while the text is printed leaves nothing open. */

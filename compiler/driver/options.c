@@ -173,6 +173,7 @@ static bool take(cli_options *o, option_id id, const char *value, char *err, siz
         break;
     case OPT_GRAD_OUT: return out_file(o, true, value, err, err_size);
     case OPT_TRAIN: o->train = true; break;
+    case OPT_TF32: o->tf32 = true; break;
     case OPT_THREADS:
         if (!number(value, "--threads", 1, 1024, &n, err, err_size))
             return false;

@@ -13,7 +13,7 @@ typedef struct cli_options {
     cli_command command;
     const char *input;
     const char *output, *emit, *header;
-    bool wants_header, depends, debug, time, no_cache, json, train, backward, in_place, check, verbose, help, version;
+    bool wants_header, depends, debug, time, no_cache, json, train, tf32, backward, in_place, check, verbose, help, version;
     bool cpu, cuda;
     int level;
     sem_elem real;

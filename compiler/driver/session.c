@@ -138,7 +138,7 @@ exit_status session_open(const cli_options *o, session *s)
     *s = (session){0};
     if (o->cuda && o->cpu)
         return cli_fail(EXIT_USAGE, "one --target to run on: cpu or cuda");
-    mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL, .device = {o->cuda ? kDLCUDA : kDLCPU, 0}};
+    mp_context_options co = {.threads = o->threads, .log = o->verbose ? say : NULL, .tf32 = o->tf32, .device = {o->cuda ? kDLCUDA : kDLCPU, 0}};
     if (mp_context_create(&co, &s->ctx) != MP_OK)
         return cli_fail(EXIT_SYSTEM, "%s", mp_error_message(NULL));
     if (o->cuda && device_open(s->ctx, NULL) != MP_OK)

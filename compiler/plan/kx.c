@@ -45,6 +45,40 @@ kplan *kplan_new(arena *mem, const ir_layer *layer)
     return p;
 }
 
+static uint64_t hash_expr(const kexpr *x);
+
+static void *copied(arena *a, const void *from, uint32_t n, size_t size)
+{
+    size_t room = 8;
+    while (room < n)
+        room *= 2;
+    void *to = arena_alloc_array(a, room, size);
+    if (n)
+        memcpy(to, from, (size_t)n * size);
+    return to;
+}
+
+kplan *kplan_copy(arena *mem, const kplan *p)
+{
+    kplan *q = NEW(mem, kplan);
+    *q = *p;
+    q->mem = mem;
+    q->exprs = copied(mem, p->exprs, p->n_exprs, sizeof *p->exprs);
+    q->dims = copied(mem, p->dims, p->n_dims, sizeof *p->dims);
+    q->buffers = copied(mem, p->buffers, p->n_buffers, sizeof *p->buffers);
+    q->kernels = copied(mem, p->kernels, p->n_kernels, sizeof *p->kernels);
+    q->steps = copied(mem, p->steps, p->n_steps, sizeof *p->steps);
+    q->pairs = copied(mem, p->pairs, p->n_pairs, sizeof *p->pairs);
+    q->loops = copied(mem, p->loops, p->n_loops, sizeof *p->loops);
+    q->replays = copied(mem, p->replays, p->n_replays, sizeof *p->replays);
+    q->tables = NEW(mem, struct kx_tables);
+    q->tables->set = idset_make(mem);
+    q->tables->facts = copied(mem, p->tables->facts, p->n_exprs, sizeof *p->tables->facts);
+    for (uint32_t i = 1; i < q->n_exprs; i++)
+        idset_add(&q->tables->set, hash_expr(&q->exprs[i]), i);
+    return q;
+}
+
 /* ---- sizes --------------------------------------------------------------------------------------------- */
 
 kdim kdim_int(int64_t value) { return (kdim){true, value, 0}; }
@@ -571,6 +605,28 @@ static kx subst(kplan *p, kx x, kx from, kx by)
         kx a = now[e.a.i], b = now[e.b.i], c = now[e.c.i];
         bool moved = !kx_same(a, e.a) || !kx_same(b, e.b) || !kx_same(c, e.c);
         now[i] = i == from.i ? by : moved ? rebuild(p, e, a, b, c) : (kx){i};
+    }
+    return now[x.i];
+}
+
+kx kx_subst_local(kplan *p, kx x, uint32_t local, uint32_t buffer, kx row, kx offset)
+{
+    uint8_t *needed = NEW_N(p->mem, uint8_t, x.i + 1);
+    kx *now = NEW_N(p->mem, kx, x.i + 1);
+    needed[x.i] = 1;
+    for (uint32_t i = x.i; i > 0; i--)
+        if (needed[i])
+            needed[p->exprs[i].a.i] = needed[p->exprs[i].b.i] = needed[p->exprs[i].c.i] = 1;
+    for (uint32_t i = 1; i <= x.i; i++) {
+        if (!needed[i])
+            continue;
+        kexpr e = p->exprs[i];
+        kx a = now[e.a.i], b = now[e.b.i], c = now[e.c.i];
+        bool moved = !kx_same(a, e.a) || !kx_same(b, e.b) || !kx_same(c, e.c);
+        if (e.op == KX_LOCAL && e.local == local)
+            now[i] = kx_load(p, buffer, row, kx_iadd(p, offset, a), false);
+        else
+            now[i] = moved ? rebuild(p, e, a, b, c) : (kx){i};
     }
     return now[x.i];
 }

@@ -12,6 +12,8 @@
 #include "compiler/plan/kernel.h"
 
 kplan *kplan_new(arena *mem, const ir_layer *layer);
+/* With tables of its own, so that what is added to the copy is not in the plan. Nodes and locals of kernels are shared. */
+kplan *kplan_copy(arena *mem, const kplan *p);
 
 /* ---- sizes ----------------------------------------------------------------------------------------- */
 
@@ -82,6 +84,8 @@ bool kx_stride(kplan *p, kx x, uint32_t var, kdim *stride);
 kx kx_subst_var(kplan *p, kx x, uint32_t var, kx by);
 kx kx_subst_row(kplan *p, kx x, kx by);
 kx kx_subst_member(kplan *p, kx x, kx by);
+/* Element i of the local becomes element offset + i of that row of the buffer. */
+kx kx_subst_local(kplan *p, kx x, uint32_t local, uint32_t buffer, kx row, kx offset);
 
 /* ---- tables of the plan: each returns the number of the new entry ----------------------------------- */
 

@@ -302,6 +302,89 @@ static void test_until(world *w, const char *folder)
     free(ranks[1]);
 }
 
+/* ---- Products by cuBLAS ----------------------------------------------------------------------------------------------- */
+
+/* Results of a GAT, and gradients of its params, in a context of their own. */
+typedef struct gat_results { float y[NODES * OUT], dx[NODES * IN], dW[IN * OUT]; uint64_t memory; } gat_results;
+
+static void run_gat(world *w, mp_context *ctx, const char *folder, gat_results *r)
+{
+    tensor x, W, a, b, dy;
+    const mp_static statics[] = {MP_DIM("heads", 2), MP_DIM("out", OUT / 2)};
+    mp_graph *g = graph(ctx);
+    mp_tape *tape = NULL;
+    mp_layer *l = layer_of(w, ctx, folder, "gat.mp", statics, 2);
+    int64_t three[] = {IN, 2, OUT / 2}, two[] = {2, OUT / 2}, rows[] = {NODES, 2, OUT / 2};
+    make(w, &x, NODES, IN, 1);
+    make(w, &W, IN, OUT, 2);
+    make(w, &a, 0, OUT, 3);
+    make(w, &b, 0, OUT, 4);
+    make(w, &dy, NODES, OUT, 5);
+    DLTensor tW = W.t, ta = a.t, y = dy.t, dW = W.t, dx = x.t, tdy = dy.t;
+    tW.ndim = dW.ndim = y.ndim = tdy.ndim = 3;
+    tW.shape = dW.shape = three;
+    ta.ndim = 2;
+    ta.shape = two;
+    y.shape = tdy.shape = rows;
+    y.data = r->y;
+    dx.data = r->dx;
+    dW.data = r->dW;
+    mp_value_info v = {.size = sizeof v};
+    if (l && mp_layer_value(l, MP_OUTPUT, 0, &v) == MP_OK) {
+        if (v.rank == 1) {                      /* heads side by side */
+            y.ndim = tdy.ndim = 2;
+            rows[1] = OUT;
+        }
+        CHECK(w, mp_bind(l, "x", &x.t, 0) == MP_OK && mp_bind(l, "W", &tW, 0) == MP_OK && mp_bind(l, "a_src", &ta, 0) == MP_OK);
+        CHECK(w, mp_bind(l, "a_dst", &ta, 0) == MP_OK && (mp_bind(l, "b", &ta, 0) == MP_OK || mp_bind(l, "b", &b.t, 0) == MP_OK));
+        CHECK(w, mp_bind(l, v.name, &y, 0) == MP_OK && mp_bind_grad(l, v.name, &tdy, 0) == MP_OK);
+        CHECK(w, mp_bind_grad(l, "x", &dx, 0) == MP_OK && mp_bind_grad(l, "W", &dW, 0) == MP_OK);
+        pass(w, l, g, &tape);
+        mp_device_memory(ctx, &r->memory, NULL);
+    }
+    mp_tape_destroy(tape);
+    mp_layer_destroy(l);
+    mp_graph_destroy(g);
+    tensor *const all[] = {&x, &W, &a, &b, &dy};
+    for (int i = 0; i < 5; i++)
+        free(all[i]->data);
+}
+
+static double farthest(const float *a, const float *b, int64_t n)
+{
+    double most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)a[i] - (double)b[i]) / (1 + fabs((double)b[i])));
+    return most;
+}
+
+/* On the emulated driver products are worth a library's; what it counts shows that it does them. With TF32 results are those of rounded
+ * operands. */
+static void test_products(world *w, const char *folder)
+{
+    const char *own = getenv("MPC_LIBCUBLAS");
+    void *library = own && *own ? dlopen(own, RTLD_NOW | RTLD_LOCAL) : NULL, *at = library ? dlsym(library, "emu_products") : NULL;
+    long long (*products)(void) = NULL, before;
+    memcpy(&products, &at, sizeof at);
+    gat_results *r = calloc(3, sizeof *r);
+    mp_context *tf32 = NULL;
+    mp_context_create(&(mp_context_options){.threads = 2, .device = {kDLCUDA, 0}, .tf32 = 1}, &tf32);
+    before = products ? products() : 0;
+    run_gat(w, w->cpu, folder, &r[0]);
+    run_gat(w, w->gpu, folder, &r[1]);
+    CHECK(w, !products || products() >= before + 3);            /* x W, its gradient by W, by what is around it */
+    CHECK(w, near(r[1].y, r[0].y, NODES * OUT) && near(r[1].dx, r[0].dx, NODES * IN) && near(r[1].dW, r[0].dW, IN * OUT));
+    if (products)
+        CHECK(w, r[1].memory > 32u << 20);                      /* cuBLAS's workspace is the layer's */
+    if (products && tf32) {
+        run_gat(w, tf32, folder, &r[2]);
+        double plain = farthest(r[1].y, r[0].y, NODES * OUT), rounded = farthest(r[2].y, r[0].y, NODES * OUT);
+        CHECK(w, plain < 1e-5 && rounded > 1e-4 && rounded < 0.1);      /* operands are wrong by 2^-11, and go through a softmax */
+    }
+    mp_context_destroy(tf32);
+    free(r);
+}
+
 /* ---- What must be refused ----------------------------------------------------------------------------------------- */
 
 static void test_refusals(world *w)
@@ -333,6 +416,7 @@ int main(int argc, char **argv)
     }
     test_gcn(&w, argv[1]);
     test_until(&w, argv[1]);
+    test_products(&w, argv[1]);
     test_refusals(&w);
     uint64_t left = 1;
     mp_device_memory(w.gpu, &left, NULL);

@@ -32,7 +32,7 @@ struct module {
 };
 
 /* Something put on a stream that is captured. */
-typedef struct node { struct node *next; const function *f; int blocks, threads; size_t shared; char *arguments[2]; uint64_t to, from; size_t bytes; int value; } node;
+typedef struct node { struct node *next; int (*call)(const void *arguments); const function *f; int blocks, threads; size_t shared; char *arguments[2]; uint64_t to, from; size_t bytes; int value; } node;
 typedef struct graph { node *first, **last; } graph;
 typedef struct stream { graph *captured; } stream;
 
@@ -169,6 +169,14 @@ static int do_fill(uint64_t to, int value, size_t bytes)
     return OK;
 }
 
+static int do_call(int (*call)(const void *), const void *arguments)
+{
+    open_memory();
+    int result = call(arguments);
+    close_memory();
+    return result;
+}
+
 static int record(void *s, node n)
 {
     graph *g = of(s)->captured;
@@ -209,7 +217,8 @@ FN(int, cuDeviceGetAttribute, (int *value, int attribute, int device))
 {
     const char *shared = getenv("EMU_SHARED");
     (void)device;
-    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 2 : attribute == 97 ? shared ? atoi(shared) : 232448 : attribute == 115;
+    *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 2 : attribute == 97 ? shared ? atoi(shared) : 232448
+           : attribute == 13 ? 100 /* kHz: products are slow, so that small ones are worth a library's */ : attribute == 115;
     return OK;
 }
 FN(int, cuDevicePrimaryCtxRetain, (void **context, int device)) { (void)device; *context = &driver; return OK; }
@@ -376,7 +385,7 @@ FN(int, cuGraphLaunch, (void *g, void *s))
     (void)s;
     lock();
     for (const node *n = ((graph *)g)->first; n && !result; n = n->next)
-        result = n->f ? do_launch(n->f, n->blocks, n->threads, n->shared, (void *[]){n->arguments[0], n->arguments[1]})
+        result = n->call ? do_call(n->call, n->arguments[0]) : n->f ? do_launch(n->f, n->blocks, n->threads, n->shared, (void *[]){n->arguments[0], n->arguments[1]})
                : n->from ? do_copy(n->to, n->from, n->bytes) : do_fill(n->to, n->value, n->bytes);
     return locked(result);
 }
@@ -392,3 +401,23 @@ FN(int, cuGraphDestroy, (void *g))
     free(g);
     return OK;
 }
+
+/* ---- for other libraries of the device (driver_cublas.c) ------------------------------------------------ */
+
+/* Work of a library's own, on the stream, with the device's memory open. */
+FN(int, emu_call, (void *s, int (*call)(const void *arguments), const void *arguments, size_t bytes))
+{
+    lock();
+    if (!of(s)->captured)
+        return locked(do_call(call, arguments));
+    node n = {.call = call};
+    n.arguments[0] = malloc(bytes);
+    memcpy(n.arguments[0], arguments, bytes);
+    return locked(record(s, n));
+}
+FN(int, emu_is_held, (uint64_t p, size_t bytes))
+{
+    lock();
+    return locked(is_held(p, bytes));
+}
+FN(int, emu_is_captured, (void *s)) { return any_captured(s); }

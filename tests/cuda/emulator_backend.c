@@ -100,15 +100,14 @@ static bool compile(const buf *text, object_bytes *out, char *err, size_t err_si
 static bool build(arena *mem, const module_input *in, module_form form, object_bytes *out, char *err, size_t err_size)
 {
     buf text = buf_make(mem);
-    cuda_kernel *kernels;
-    uint32_t n;
+    cuda_kernels kernels;
     *out = (object_bytes){0};
     if (form != MODULE_OBJECT) {
         snprintf(err, err_size, "the emulator makes objects only");
         return false;
     }
-    cuda_print(mem, in->plans, in->n_plans, NULL, &text, &kernels, &n);
-    write_table(in, kernels, n, &text);
+    cuda_print(mem, in->plans, in->n_plans, NULL, &text, &kernels);
+    write_table(in, kernels.at, kernels.n_main, &text);
     return compile(&text, out, err, err_size);
 }
 
