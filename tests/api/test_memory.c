@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mpc.h"
+#include "tests/expect.h"
 
 enum { WIDTH = 64, HEADS = 8, MIB = 1 << 20, SLACK = 4 * MIB };
 
@@ -35,16 +36,7 @@ static void *count_and_allocate(void *ud, void *ptr, size_t old_size, size_t new
     int64_t peak = atomic_load(&c->peak);
     while (now > peak && !atomic_compare_exchange_weak(&c->peak, &peak, now))
         ;
-    if (!new_size) {
-        free(ptr);
-        return NULL;
-    }
-    void *p = aligned_alloc(align, (new_size + align - 1) / align * align);
-    if (p && ptr) {
-        memcpy(p, ptr, old_size < new_size ? old_size : new_size);
-        free(ptr);
-    }
-    return p;
+    return plain_resize(ptr, old_size, new_size, align);
 }
 
 /* ---- what the system sees --------------------------------------------------------------------------------------- */

@@ -10,11 +10,8 @@
  */
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "mpc.h"
+#include "tests/expect.h"
 
 enum { NODES = 40, EDGES = 160, IN = 6, OUT = 5, RELS = 3, CALLS = 3 };
 
@@ -41,32 +38,6 @@ typedef struct test {
     int failed;
     long allocations;
 } test;
-
-#define CHECK(t, cond)                                                                              \
-    do {                                                                                            \
-        if (!(cond)) {                                                                              \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                               \
-            (t)->failed++;                                                                          \
-        }                                                                                           \
-    } while (0)
-#define OK(t, call)                                                                                 \
-    do {                                                                                            \
-        mp_status st_ = (call);                                                                     \
-        if (st_) {                                                                                  \
-            printf("%s:%d: %s: %s: %s\n", __FILE__, __LINE__, #call, mp_status_name(st_),           \
-                   mp_error_message((t)->ctx));                                                     \
-            (t)->failed++;                                                                          \
-        }                                                                                           \
-    } while (0)
-#define FAILS(t, want, text, call)                                                                  \
-    do {                                                                                            \
-        mp_status st_ = (call);                                                                     \
-        if (st_ != (want) || !strstr(mp_error_message((t)->ctx), (text))) {                         \
-            printf("%s:%d: %s: %s, \"%s\"; wanted %s and \"%s\"\n", __FILE__, __LINE__, #call,      \
-                   mp_status_name(st_), mp_error_message((t)->ctx), mp_status_name(want), (text));  \
-            (t)->failed++;                                                                          \
-        }                                                                                           \
-    } while (0)
 
 /* ---- data ------------------------------------------------------------------------------------------------------- */
 
@@ -575,19 +546,8 @@ static void without_derivatives(test *t)
 
 static void *counted(void *ud, void *ptr, size_t old_size, size_t new_size, size_t align)
 {
-    (void)old_size;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    ++*(long *)ud;
-    size_t rounded = (new_size + align - 1) / align * align;
-    void *p = aligned_alloc(align, rounded);
-    if (p && ptr) {
-        memcpy(p, ptr, old_size < new_size ? old_size : new_size);
-        free(ptr);
-    }
-    return p;
+    *(long *)ud += new_size != 0;
+    return plain_resize(ptr, old_size, new_size, align);
 }
 
 static void graphs(test *t)

@@ -17,9 +17,8 @@
 #include "compiler/plan/plan.h"
 #include "compiler/plan/plan_print.h"
 #include "compiler/plan/plan_verify.h"
-#include "mp.h"
 #include "runtime/module.h"
-#include "tests/prop/oracle.h"
+#include "tests/prop/tensors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -168,98 +167,25 @@ static void unload(compiled *c)
 
 /* ---- one call --------------------------------------------------------------------------------------------------- */
 
-typedef struct tensor { DLTensor dl; int64_t shape[1 + IR_MAX_RANK]; } tensor;
-
-static int64_t rows_in(const ir_layer *l, ir_dom d, const hard_graph *g)
-{
-    const ir_domain *p = &l->domains[d.i];
-    switch (p->kind) {
-    case DOM_UNIT: case DOM_INDEX: case DOM_PAIR: return 1;
-    case DOM_NODES: return p->side == SIDE_SRC ? g->n_src : g->n_dst;
-    case DOM_EDGES: return g->n_edges;
-    case DOM_GRAPHS: return g->n_graphs;
-    }
-    return 1;
-}
-
-static DLDataType type_of(unsigned type, bool f64)
-{
-    int bits = type == T_BOOL ? 8 : type == T_INDEX ? 32 : f64 ? 64 : 32;
-    return (DLDataType){type == T_BOOL ? kDLUInt : type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)bits, 1};
-}
-
-static int64_t describe(tensor *t, const ir_layer *l, ir_val v, ir_dom rows, const situation *s, bool f64, void *data)
-{
-    const ir_node *n = ir_at(l, v);
-    int rank = 0;
-    int64_t total = rows_in(l, rows, s->graph);
-    if (rows.i)
-        t->shape[rank++] = total;
-    for (uint32_t k = 0; k < n->rank; k++) {
-        t->shape[rank++] = oracle_dim(l, n->shape[k], s->sizes);
-        total *= t->shape[rank - 1];
-    }
-    t->dl = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = rank, .dtype = type_of(n->type, f64), .shape = t->shape};
-    return total;
-}
-
-static void put(void *at, DLDataType t, int64_t i, double x)
-{
-    if (t.code == kDLUInt)
-        ((uint8_t *)at)[i] = x != 0;
-    else if (t.code == kDLInt)
-        ((int32_t *)at)[i] = (int32_t)x;
-    else if (t.bits == 64)
-        ((double *)at)[i] = x;
-    else
-        ((float *)at)[i] = (float)x;
-}
-
-static double get(const void *at, DLDataType t, int64_t i)
-{
-    if (t.code == kDLUInt)
-        return ((const uint8_t *)at)[i];
-    if (t.code == kDLInt)
-        return ((const int32_t *)at)[i];
-    return t.bits == 64 ? ((const double *)at)[i] : (double)((const float *)at)[i];
-}
-
-static mp_status make_graph(mp_context *ctx, arena *mem, const hard_graph *g, mp_graph **out)
-{
-    mp_graph_desc d = {.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = g->src, .dst = g->dst};
-    if (g->graph_ptr) {
-        int32_t *ptr = NEW_N(mem, int32_t, g->n_graphs + 1);
-        for (int64_t i = 0; i <= g->n_graphs; i++)
-            ptr[i] = (int32_t)g->graph_ptr[i];
-        d.graph_ptr = ptr;
-        d.n_graphs = g->n_graphs;
-    }
-    if (g->degrees) {
-        int32_t *degrees = NEW_N(mem, int32_t, g->n_src + 1);
-        for (int64_t i = 0; i < g->n_src; i++)
-            degrees[i] = (int32_t)g->degrees[i];
-        d.in_degree = degrees;
-    }
-    return mp_graph_create(ctx, &d, out);
-}
+static DLDataType type_of(const ir_layer *l, ir_val v, bool f64) { return tensors_type(ir_at(l, v)->type, f64, false); }
 
 static bool run(compiled *c, int k, mp_context *ctx, arena *mem, const oracle *o, double **at, int64_t *n)
 {
     const ir_layer *l = o->layer;
     mp_layer *layer = c->layer[k];
     mp_graph *g = NULL;
-    mp_status st = make_graph(ctx, mem, o->at->graph, &g);
+    mp_status st = tensors_graph(ctx, mem, o->at->graph, &g);
     void **data = NEW_N(mem, void *, l->n_outputs + 1);
     tensor t;
     for (uint32_t i = 0; !st && i < l->n_inputs; i++) {
         double *copy = NEW_N(mem, double, o->inputs[i].n + 1);
-        describe(&t, l, l->inputs[i].value, ir_at(l, l->inputs[i].value)->dom, o->at, c->f64, copy);
+        tensors_describe(&t, l, l->inputs[i].value, ir_at(l, l->inputs[i].value)->dom, o->at, type_of(l, l->inputs[i].value, c->f64), copy, 0);
         for (int64_t e = 0; e < o->inputs[i].n; e++)
-            put(copy, t.dl.dtype, e, o->inputs[i].at[e]);
+            tensors_put(copy, t.dl.dtype, e, o->inputs[i].at[e]);
         st = mp_bind(layer, l->inputs[i].name, &t.dl, o->at->seed % 2 ? MP_CONST : 0);
     }
     for (uint32_t i = 0; !st && i < l->n_outputs; i++) {
-        n[i] = describe(&t, l, l->outputs[i].value, l->outputs[i].rows, o->at, c->f64, NULL);
+        n[i] = tensors_describe(&t, l, l->outputs[i].value, l->outputs[i].rows, o->at, type_of(l, l->outputs[i].value, c->f64), NULL, 0);
         at[i] = NEW_N(mem, double, n[i] + 1);
         data[i] = NEW_N(mem, double, n[i] + 1);
         memset(data[i], 0xa5, (size_t)n[i] * sizeof(double));
@@ -272,7 +198,7 @@ static bool run(compiled *c, int k, mp_context *ctx, arena *mem, const oracle *o
         printf("%s, graph %s: %s: %s\n", c->name, graph_kind_name[o->at->graph->kind], mp_status_name(st), mp_error_message(ctx));
     for (uint32_t i = 0; !st && i < l->n_outputs; i++)
         for (int64_t e = 0; e < n[i]; e++)
-            at[i][e] = get(data[i], type_of(ir_at(l, l->outputs[i].value)->type, c->f64), e);
+            at[i][e] = tensors_get(data[i], type_of(l, l->outputs[i].value, c->f64), e);
     mp_graph_destroy(g);
     return !st;
 }
@@ -375,16 +301,16 @@ static bool measure(const options *o, compiled *c)
     mp_context *ctx = NULL;
     mp_graph *graph = NULL;
     mp_status st = mp_context_create(&(mp_context_options){.threads = o->threads}, &ctx);
-    if (st || !load(o, c, 0, ctx) || make_graph(ctx, mem, &g, &graph))
+    if (st || !load(o, c, 0, ctx) || tensors_graph(ctx, mem, &g, &graph))
         return false;
     const ir_layer *l = c->j.raw;
     tensor t;
     for (uint32_t i = 0; !st && i < l->n_inputs; i++) {
         int64_t n;
         double *in = oracle_input(mem, l, i, &s, &n);
-        describe(&t, l, l->inputs[i].value, ir_at(l, l->inputs[i].value)->dom, &s, c->f64, in);
+        tensors_describe(&t, l, l->inputs[i].value, ir_at(l, l->inputs[i].value)->dom, &s, type_of(l, l->inputs[i].value, c->f64), in, 0);
         for (int64_t e = 0; e < n; e++)
-            put(in, t.dl.dtype, e, in[e]);
+            tensors_put(in, t.dl.dtype, e, in[e]);
         st = mp_bind(c->layer[0], l->inputs[i].name, &t.dl, 0);
     }
     double best = HUGE_VAL;

@@ -9,6 +9,7 @@
 
 #include "compiler/ir/build.h"
 #include "mpc.h"
+#include "tests/prop/tensors.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -213,68 +214,6 @@ void backend_free(backend *b)
 
 /* ---- tensors ---- */
 
-typedef struct tensor { DLTensor dl; int64_t shape[1 + IR_MAX_RANK], strides[1 + IR_MAX_RANK]; } tensor;
-
-/* `gap`: elements between the rows; 0: compact. */
-static void describe(tensor *t, const ir_layer *l, ir_val v, ir_dom rows_of, const situation *s, int64_t rows, DLDataType type, void *data,
-                     int64_t gap)
-{
-    const ir_node *n = ir_at(l, v);
-    int rank = 0;
-    int64_t step = 1;
-    if (rows_of.i)
-        t->shape[rank++] = rows;
-    for (uint32_t k = 0; k < n->rank; k++)
-        t->shape[rank++] = oracle_dim(l, n->shape[k], s->sizes);
-    for (int k = rank; k-- > 0;) {
-        t->strides[k] = k == 0 && rows_of.i ? step + gap : step;
-        step *= t->shape[k];
-    }
-    t->dl = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = rank, .dtype = type, .shape = t->shape,
-                       .strides = gap && rows_of.i ? t->strides : NULL};
-}
-
-static int64_t rows_in(const ir_layer *l, ir_dom d, const hard_graph *g)
-{
-    const ir_domain *p = &l->domains[d.i];
-    switch (p->kind) {
-    case DOM_UNIT: case DOM_INDEX: case DOM_PAIR: return 1;
-    case DOM_NODES: return p->side == SIDE_SRC ? g->n_src : g->n_dst;
-    case DOM_EDGES: return g->n_edges;
-    case DOM_GRAPHS: return g->n_graphs;
-    }
-    return 1;
-}
-
-static DLDataType type_of(unsigned type, bool f64, bool wide)
-{
-    int bytes = type == T_BOOL ? 1 : type == T_INDEX ? (wide ? 8 : 4) : f64 ? 8 : 4;
-    return (DLDataType){type == T_BOOL ? kDLUInt : type == T_INDEX ? kDLInt : kDLFloat, (uint8_t)(8 * bytes), 1};
-}
-
-static void put(char *at, DLDataType t, int64_t i, double x)
-{
-    if (t.code == kDLUInt)
-        at[i] = x != 0;
-    else if (t.code == kDLInt && t.bits == 64)
-        ((int64_t *)(void *)at)[i] = (int64_t)x;
-    else if (t.code == kDLInt)
-        ((int32_t *)(void *)at)[i] = (int32_t)x;
-    else if (t.bits == 64)
-        ((double *)(void *)at)[i] = x;
-    else
-        ((float *)(void *)at)[i] = (float)x;
-}
-
-static double get(const char *at, DLDataType t, int64_t i)
-{
-    if (t.code == kDLUInt)
-        return at[i];
-    if (t.code == kDLInt)
-        return t.bits == 64 ? (double)((const int64_t *)(const void *)at)[i] : ((const int32_t *)(const void *)at)[i];
-    return t.bits == 64 ? ((const double *)(const void *)at)[i] : (double)((const float *)(const void *)at)[i];
-}
-
 /* Rows in another order and with gaps. order: by row of the tensor the row of the data; NULL: the same. */
 typedef struct layout { int64_t rows, width, gap; const int64_t *order; } layout;
 
@@ -283,34 +222,11 @@ static int64_t data_row(const layout *y, int64_t row) { return y->order ? y->ord
 
 static layout layout_of(const hard_graph *g, const ir_layer *l, ir_dom rows, int64_t n, const int64_t *order, uint64_t chance)
 {
-    layout y = {.rows = rows_in(l, rows, g)};
+    layout y = {.rows = tensors_rows(l, rows, g)};
     y.width = y.rows ? n / y.rows : 0;
     y.gap = rows.i && chance % 7 == 3 ? 2 : 0;
     y.order = l->domains[rows.i].kind == DOM_EDGES && chance % 5 == 1 ? order : NULL;
     return y;
-}
-
-static mp_status make_graph(mp_context *ctx, arena *mem, const hard_graph *g, mp_graph **out)
-{
-    mp_graph_desc d = {.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = g->src, .dst = g->dst};
-    if (g->kind == HG_COMPLETE) {
-        d.format = MP_GRAPH_COMPLETE;
-        d.src = d.dst = NULL;
-    }
-    if (g->graph_ptr) {
-        int32_t *ptr = NEW_N(mem, int32_t, g->n_graphs + 1);
-        for (int64_t i = 0; i <= g->n_graphs; i++)
-            ptr[i] = (int32_t)g->graph_ptr[i];
-        d.graph_ptr = ptr;
-        d.n_graphs = g->n_graphs;
-    }
-    if (g->degrees) {
-        int32_t *degrees = NEW_N(mem, int32_t, g->n_src + 1);
-        for (int64_t i = 0; i < g->n_src; i++)
-            degrees[i] = (int32_t)g->degrees[i];
-        d.in_degree = degrees;
-    }
-    return mp_graph_create(ctx, &d, out);
 }
 
 /* ---- running ---- */
@@ -333,14 +249,14 @@ static bool bind_inputs(backend *b, variant *v, int k, arena *mem, const oracle 
         const interp_data *in = &o->inputs[i];
         uint64_t chance = o->at->seed + i;
         layout y = layout_of(o->at->graph, l, n->dom, in->n, order, chance);
-        DLDataType type = type_of(n->type, v->f64, chance & 1);
+        DLDataType type = tensors_type(n->type, v->f64, chance & 1);
         int64_t room = y.rows * (y.width + y.gap) - (y.rows ? y.gap : 0);
         char *data = bounded(b, mem, (size_t)room * (type.bits / 8), type.bits / 8);
         for (int64_t row = 0; row < y.rows; row++)
             for (int64_t e = 0; e < y.width; e++)
-                put(data, type, element_at(&y, row, e), in->at[data_row(&y, row) * y.width + e]);
+                tensors_put(data, type, element_at(&y, row, e), in->at[data_row(&y, row) * y.width + e]);
         tensor t;
-        describe(&t, l, l->inputs[i].value, n->dom, o->at, y.rows, type, data, y.gap);
+        tensors_describe(&t, l, l->inputs[i].value, n->dom, o->at, type, data, y.gap);
         unsigned flags = (chance % 3 == 0 ? MP_CONST : 0u) | (y.order ? MP_WALK_ORDER : 0u);
         mp_status st = !oracle_is_cotangent(l, i) ? mp_bind(v->layer[k], l->inputs[i].name, &t.dl, flags)
                        : mp_bind_grad(v->layer[k], l->inputs[i].name + 4, oracle_is_zero(l, i, o->at) ? NULL : &t.dl, flags & ~(unsigned)MP_CONST);
@@ -378,7 +294,7 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
     mp_layer *layer = v->layer[k];
     mp_graph *g = NULL;
     int64_t *order = NEW_N(mem, int64_t, hg->n_edges + 1);
-    bool fine = say(b, v, k, o, make_graph(b->ctx[k], mem, hg, &g), "graph", out) && say(b, v, k, o, mp_graph_edge_order(g, order), "order", out) &&
+    bool fine = say(b, v, k, o, tensors_graph(b->ctx[k], mem, hg, &g), "graph", out) && say(b, v, k, o, mp_graph_edge_order(g, order), "order", out) &&
                 bind_inputs(b, v, k, mem, o, order, out);
     layout *y = NEW_N(mem, layout, l->n_outputs + 1);
     DLTensor *t = NEW_N(mem, DLTensor, l->n_outputs + 1);
@@ -390,16 +306,16 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
         for (uint32_t d = 0; d < n->rank; d++)
             elems *= oracle_dim(l, n->shape[d], o->at->sizes);
         uint64_t chance = o->at->seed * 3 + i;
-        y[i] = layout_of(hg, l, p->rows, rows_in(l, p->rows, hg) * elems, order, chance);
+        y[i] = layout_of(hg, l, p->rows, tensors_rows(l, p->rows, hg) * elems, order, chance);
         r->n[i] = y[i].rows * elems;
         r->at[i] = NEW_N(mem, double, r->n[i] + 1);
-        DLDataType type = type_of(n->type, v->f64, true);
+        DLDataType type = tensors_type(n->type, v->f64, true);
         size_t room = (size_t)(y[i].rows * (elems + y[i].gap) - (y[i].rows ? y[i].gap : 0));
         void *data = bounded(b, mem, room * (type.bits / 8), type.bits / 8);
         bool gradient = is_gradient(l, i), adds = gradient && chance % 5 == 2;
         memset(data, adds ? 0 : 0xa5, room * (type.bits / 8));
         tensor own;
-        describe(&own, l, p->value, p->rows, o->at, y[i].rows, type, data, y[i].gap);
+        tensors_describe(&own, l, p->value, p->rows, o->at, type, data, y[i].gap);
         t[i] = own.dl;
         if (gradient ? chance % 7 == 6 : chance % 4 == 2 && n->type != T_F16 && n->type != T_BF16) {     /* in memory of the layer's */
             t[i].data = NULL;
@@ -420,7 +336,7 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
             fine = say(b, v, k, o, mp_output(layer, l->outputs[i].name, &at), "output", out);
         for (int64_t row = 0; fine && row < y[i].rows; row++)
             for (int64_t e = 0; e < y[i].width; e++)
-                r->at[i][data_row(&y[i], row) * y[i].width + e] = get(at.data, at.dtype, element_at(&y[i], row, e));
+                r->at[i][data_row(&y[i], row) * y[i].width + e] = tensors_get(at.data, at.dtype, element_at(&y[i], row, e));
     }
     mp_graph_destroy(g);
     return fine;

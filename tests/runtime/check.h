@@ -1,50 +1,17 @@
 /*
- * What the runtime's tests share: checks that count and print their failures, and a small generator of numbers.
+ * What the runtime's tests share: a context that nothing may be left in, and a small generator of numbers.
  */
 #ifndef TESTS_RUNTIME_CHECK_H
 #define TESTS_RUNTIME_CHECK_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "mp.h"
 #include "runtime/context.h"
+#include "tests/expect.h"
 
 /* The number of failures so far, counted in main's variable. */
 typedef struct check {
     mp_context *ctx;
     int failed;
 } check;
-
-#define CHECK(c, cond)                                                                          \
-    do {                                                                                        \
-        if (!(cond)) {                                                                          \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                           \
-            (c)->failed++;                                                                      \
-        }                                                                                       \
-    } while (0)
-
-/* The call succeeds. */
-#define OK(c, call)                                                                             \
-    do {                                                                                        \
-        mp_status st_ = (call);                                                                 \
-        if (st_) {                                                                              \
-            printf("%s:%d: %s: %s: %s\n", __FILE__, __LINE__, #call, mp_status_name(st_),       \
-                   mp_error_message((c)->ctx));                                                 \
-            (c)->failed++;                                                                      \
-        }                                                                                       \
-    } while (0)
-
-/* The call fails with the status, and its message contains the text. */
-#define FAILS(c, want, text, call)                                                              \
-    do {                                                                                        \
-        mp_status st_ = (call);                                                                 \
-        if (st_ != (want) || !strstr(mp_error_message((c)->ctx), (text))) {                     \
-            printf("%s:%d: %s: %s, message \"%s\"; wanted %s and \"%s\"\n", __FILE__, __LINE__, \
-                   #call, mp_status_name(st_), mp_error_message((c)->ctx), mp_status_name(want), (text)); \
-            (c)->failed++;                                                                      \
-        }                                                                                       \
-    } while (0)
 
 static inline uint64_t check_random(uint64_t *state)
 {

@@ -230,20 +230,10 @@ typedef struct scarce {
 static void *scarce_alloc(void *ud, void *ptr, size_t old_size, size_t new_size, size_t align)
 {
     scarce *s = ud;
-    if (!new_size) {
-        free(ptr);
-        s->live--;
+    if (new_size && s->left-- <= 0)
         return NULL;
-    }
-    if (s->left-- <= 0)
-        return NULL;
-    void *p = aligned_alloc(align, (new_size + align - 1) / align * align);
-    if (p && ptr) {
-        memcpy(p, ptr, old_size < new_size ? old_size : new_size);
-        free(ptr);
-    } else {
-        s->live += p != NULL;
-    }
+    void *p = plain_resize(ptr, old_size, new_size, align);
+    s->live += (p && !ptr) - (new_size == 0);
     return p;
 }
 

@@ -12,17 +12,7 @@ enum { LIMIT = 32 << 20 };
 static void *limited(void *ud, void *ptr, size_t old_size, size_t new_size, size_t align)
 {
     (void)ud;
-    if (new_size == 0 || new_size > LIMIT) {
-        if (!new_size)
-            free(ptr);
-        return NULL;
-    }
-    void *p = aligned_alloc(align, (new_size + align - 1) / align * align);
-    if (p && ptr) {
-        memcpy(p, ptr, old_size < new_size ? old_size : new_size);
-        free(ptr);
-    }
-    return p;
+    return new_size > LIMIT ? NULL : plain_resize(ptr, old_size, new_size, align);
 }
 
 static void tables(check *c, const mp_module_v1 *good)

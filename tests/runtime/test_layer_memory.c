@@ -10,20 +10,11 @@ typedef struct ration { int64_t left; bool refused; } ration;
 static void *rationed(void *ud, void *ptr, size_t old_size, size_t new_size, size_t align)
 {
     ration *r = ud;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    if (r->left-- <= 0) {
+    if (new_size && r->left-- <= 0) {
         r->refused = true;
         return NULL;
     }
-    void *p = aligned_alloc(align, (new_size + align - 1) / align * align);
-    if (p && ptr) {
-        memcpy(p, ptr, old_size < new_size ? old_size : new_size);
-        free(ptr);
-    }
-    return p;
+    return plain_resize(ptr, old_size, new_size, align);
 }
 
 enum { N = 40, E = 200, D = 3, R = 4 };
