@@ -6,6 +6,7 @@
 #define MPC_DERIVE_DERIVE_INT_H
 
 #include "compiler/derive/derive.h"
+#include "compiler/support/vec.h"
 #include "compiler/derive/wild.h"
 
 typedef struct slice_part {         /* a contribution to a range of an axis, nothing to the rest */
@@ -32,6 +33,7 @@ typedef struct derivation {
     slice_part **parts;             /* by value: contributions to ranges, not yet in the sum */
     sequence_part **sequences;      /* by value: contributions to sequences */
     uint8_t *loop_done;             /* by loop */
+    VEC(uint8_t) lacks;             /* by value, from `n` on, as far as it was asked: see derive_lacks */
 } derivation;
 
 /* A rule: y is the value, dy its cotangent, not none. dy has the type in which y is computed; its domain may be the
@@ -62,6 +64,8 @@ ir_val derive_ranked(derivation *d, ir_val g, uint32_t rank);  /* with axes of 1
 /* The product of a cotangent and a factor. `wild`: the factor may be infinite or NaN where the cotangent is 0, and
  * the product is 0 then. */
 ir_val derive_times(derivation *d, ir_val dy, ir_val factor, bool wild);
+/* May the cotangent be 0 for some members by how it came about: nothing reads them, or what reads them is not taken? */
+bool derive_lacks(derivation *d, ir_val dy);
 ir_val derive_zero(derivation *d, ir_val like);                /* a scalar, of the type in which `like` is computed */
 
 static inline ir_type derive_type(const ir_layer *l, ir_val v) { return ir_at(l, v)->type == T_F64 ? T_F64 : T_F32; }

@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "compiler/support/vec.h"
-
 /* ---- contributions ---- */
 
 /* Which branch of a where, 1 or 2, is 0; 0 if v is none such. */
@@ -189,6 +187,45 @@ ir_val derive_times(derivation *d, ir_val dy, ir_val factor, bool wild)
         return where_like(l, cond, empty, times(l, ir_at(l, dy)->args[3 - empty], factor, wild), zero);
     }
     return times(l, dy, factor, wild);
+}
+
+/* What was there before the walk is the forward's, or a cotangent that is given: those have all their members. */
+static bool lacks(const derivation *d, ir_val v) { return v.i >= d->n && d->lacks.at[v.i - d->n]; }
+
+static bool some_lack(const derivation *d, const ir_node *n, bool all)
+{
+    for (uint32_t k = 0; k < n->nargs; k++)
+        if (lacks(d, n->args[k]) != all)
+            return !all;
+    return all && n->nargs;
+}
+
+static bool value_lacks(const derivation *d, ir_val v)
+{
+    const ir_node *n = ir_at(d->l, v);
+    switch (ir_ops[n->op].cls) {
+    case CLS_LEAF: case CLS_MAP: return false;
+    case CLS_CONTRACT: case CLS_REDUCE: return some_lack(d, n, false);
+    case CLS_EW:
+        if (n->op == OP_WHERE && empty_branch(d->l, v))
+            return true;
+        return some_lack(d, n, n->op == OP_ADD || n->op == OP_SUB);
+    case CLS_GATHER: return lacks(d, n->args[0]) || !ir_map_total(d->l, n->args[1]);
+    case CLS_SHAPE:
+        return some_lack(d, n, n->op == OP_CONCAT) || n->op == OP_LOOKUP || n->op == OP_ONEHOT_ADD || n->op == OP_SPREAD;
+    case CLS_AGG: case CLS_GROUP: return n->dom.i || some_lack(d, n, false);
+    case CLS_LOOP: break;
+    }
+    return true;
+}
+
+bool derive_lacks(derivation *d, ir_val dy)
+{
+    while (d->n + d->lacks.n < d->l->n_nodes) {
+        const uint8_t one = value_lacks(d, (ir_val){d->n + d->lacks.n});
+        vec_push(d->work, &d->lacks, one);
+    }
+    return lacks(d, dy);
 }
 
 ir_val derive_zero(derivation *d, ir_val like) { return ir_const(d->l, derive_type(d->l, like), 0); }

@@ -1,6 +1,7 @@
 /* Over feature axes: sums, extremes, contractions. */
 #include "compiler/derive/derive_int.h"
 
+#include <math.h>
 #include <string.h>
 
 void derive_RSUM(derivation *d, ir_val y, ir_val dy)
@@ -60,6 +61,22 @@ static ir_val own_letters(derivation *d, ir_val dy, const ir_einsum *e, letters 
     return ir_reshape(l, dy, &kept);
 }
 
+/* An operand that may be infinite, 0 where it is no number and the member's whole cotangent is 0: nothing of the member is
+ * read then. Where it is a number it stays, so that what flows through the cotangent is not lost in a second derivative. */
+static ir_val without_poles(derivation *d, ir_val y, ir_val dy, ir_val other)
+{
+    ir_layer *l = d->l;
+    const ir_dom dom = ir_at(l, y)->dom;
+    if (!(d->wild[other.i] & WILD_POLE) || !ir_dom_same(ir_at(l, other)->dom, dom) || (dom.i && !derive_lacks(d, dy)))
+        return other;
+    ir_val most = ir_ew1(l, OP_ABS, derive_full(d, dy, y));
+    while (ir_at(l, most)->rank)
+        most = ir_reduce(l, OP_RMAX, most, 0);
+    ir_val number = ir_ew2(l, OP_LT, ir_ew1(l, OP_ABS, other), ir_like(l, other, INFINITY));
+    ir_val read = ir_ew2(l, OP_NE, most, ir_like(l, most, 0));
+    return ir_where(l, ir_ew2(l, OP_OR, number, read), other, ir_like(l, other, 0));
+}
+
 /* The contribution to one operand: dy contracted with the other. Letters that stand in the operand alone were summed
  * over: there it is the same for all. */
 static void one_operand(derivation *d, ir_val y, ir_val dy, uint32_t which)
@@ -69,6 +86,7 @@ static void one_operand(derivation *d, ir_val y, ir_val dy, uint32_t which)
     ir_val v = derive_arg(d, y, which), other = derive_arg(d, y, !which);
     if (!derive_wants(d, v))
         return;
+    other = without_poles(d, y, dy, other);
     const letters to = which ? letters_of(e.b, e.nb) : letters_of(e.a, e.na);
     const letters from = which ? letters_of(e.a, e.na) : letters_of(e.b, e.nb);
     letters own;

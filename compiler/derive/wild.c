@@ -2,9 +2,10 @@
 #include "compiler/derive/wild.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
-    ANY = WILD_MAY_BE, NNEG = WILD_NOT_NEGATIVE, NPOS = WILD_NOT_POSITIVE, NZERO = WILD_NOT_ZERO,
+    ANY = WILD_MAY_BE | WILD_POLE, GROWS = WILD_MAY_BE, NNEG = WILD_NOT_NEGATIVE, NPOS = WILD_NOT_POSITIVE, NZERO = WILD_NOT_ZERO,
     POS = NNEG | NZERO, SIGN = NNEG | NPOS
 };
 
@@ -92,6 +93,15 @@ static bool is_bounded(const facts *f, const ir_node *exp)
     return (top->op == OP_AGG_MAX || top->op == OP_RMAX) && ir_same(top->args[0], x->args[0]);
 }
 
+static bool sums_squares(const ir_node *einsum)
+{
+    const ir_einsum *e = &einsum->u.ein;
+    return ir_same(einsum->args[0], einsum->args[1]) && e->na == e->nb && memcmp(e->a, e->b, e->na) == 0;
+}
+
+/* Where operand k may be at one: a number that is the same for all members is no pole of some of them. */
+static unsigned pole(const facts *f, const ir_node *n, uint32_t k) { return ir_at(f->l, n->args[k])->dom.i ? ANY : GROWS; }
+
 static unsigned fact(const facts *f, const ir_node *n)
 {
     const unsigned a = of(f, n, 0), b = of(f, n, 1), both = a & b, any = (a | b) & ANY;
@@ -101,9 +111,12 @@ static unsigned fact(const facts *f, const ir_node *n)
     case OP_REALARG: return NZERO;
     case OP_IOTA: case OP_COUNT: case OP_INDEGREE: return NNEG;
     case OP_ADD: return any | (both & SIGN) | (both & SIGN ? (a | b) & NZERO : 0);
-    case OP_SUB: return any | (a & NNEG && b & NPOS ? NNEG : 0) | (a & NPOS && b & NNEG ? NPOS : 0);
+    case OP_SUB:
+        if (ir_same(n->args[0], n->args[1]))
+            return any | SIGN;
+        return any | (a & NNEG && b & NPOS ? NNEG : 0) | (a & NPOS && b & NNEG ? NPOS : 0);
     case OP_MUL: case OP_MUL0: return any | sign_of(a, b) | (ir_same(n->args[0], n->args[1]) ? NNEG : 0);
-    case OP_DIV: return any | (b & NZERO ? 0 : ANY) | sign_of(a, b);
+    case OP_DIV: return any | (b & NZERO ? 0 : pole(f, n, 1)) | sign_of(a, b);
     case OP_POW: return power(f, n);
     case OP_MAX: return any | (both & SIGN) | ((a | b) & NNEG) | (both & NZERO) | ((a & POS) == POS || (b & POS) == POS ? POS : 0);
     case OP_MIN: return any | (both & SIGN) | ((a | b) & NPOS) | (both & NZERO);
@@ -115,12 +128,12 @@ static unsigned fact(const facts *f, const ir_node *n)
     case OP_SIN: case OP_COS: case OP_ATAN2: return any;
     case OP_SIGMOID: return NNEG;
     case OP_SOFTPLUS: return (a & ANY) | NNEG;
-    case OP_EXP: return (is_bounded(f, n) ? 0 : ANY) | NNEG;
-    case OP_EXPM1: return (a & NPOS ? a & ANY : ANY) | (a & SIGN);
-    case OP_LOG: return (a & POS) == POS ? a & ANY : ANY;
-    case OP_LOG1P: return (a & NNEG ? a & ANY : ANY) | (a & SIGN);
-    case OP_SQRT: case OP_SQRT0: return (a & NNEG ? a & ANY : ANY) | NNEG | (a & NZERO);
-    case OP_RSQRT: return ((a & POS) == POS ? a & ANY : ANY) | POS;
+    case OP_EXP: return (a & ANY) | (is_bounded(f, n) ? 0 : GROWS) | NNEG;
+    case OP_EXPM1: return (a & ANY) | (a & NPOS ? 0 : GROWS) | (a & SIGN);
+    case OP_LOG: return (a & ANY) | ((a & POS) == POS ? 0 : pole(f, n, 0));
+    case OP_LOG1P: return (a & ANY) | (a & NNEG ? 0 : pole(f, n, 0)) | (a & SIGN);
+    case OP_SQRT: case OP_SQRT0: return (a & ANY) | (a & NNEG ? 0 : pole(f, n, 0)) | NNEG | (a & NZERO);
+    case OP_RSQRT: return (a & ANY) | ((a & POS) == POS ? 0 : pole(f, n, 0)) | POS;
     case OP_WHERE: {
         const unsigned first = branch(f, n, 1), second = branch(f, n, 2);
         return ((first | second) & ANY) | (first & second & (SIGN | NZERO));
@@ -130,7 +143,7 @@ static unsigned fact(const facts *f, const ir_node *n)
     /* 0 over nothing */
     case OP_SPREAD: case OP_UNSPREAD: case OP_LOOKUP: case OP_AGG_SUM: case OP_AGG_MAX: case OP_AGG_MIN: case OP_DROPOUT:
         return a & (ANY | SIGN);
-    case OP_EINSUM: return any | (sign_of(a, b) & SIGN);
+    case OP_EINSUM: return any | (sign_of(a, b) & SIGN) | (sums_squares(n) ? NNEG : 0);
     case OP_AGG_PROD: return a & (ANY | NNEG);
     case OP_AGG_VAR: case OP_AGG_EXPSUM: return (a & ANY) | NNEG;
     case OP_AGG_SOFTSUM: return any;

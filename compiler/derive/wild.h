@@ -12,7 +12,8 @@ enum {
     WILD_MAY_BE = 1,            /* infinite or NaN */
     WILD_NOT_NEGATIVE = 2,      /* these three where it is a number */
     WILD_NOT_POSITIVE = 4,
-    WILD_NOT_ZERO = 8
+    WILD_NOT_ZERO = 8,
+    WILD_POLE = 16              /* and at some members alone: not by an exponential, or by a number that is the same for all */
 };
 
 /* By value, for those below n: what is known of it. */
