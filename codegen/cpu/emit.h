@@ -189,6 +189,7 @@ typedef struct emit_if {
 emit_if emit_if_begin(emitter *e, LLVMValueRef cond);
 void emit_else(emitter *e, emit_if *c);
 void emit_if_end(emitter *e, emit_if *c);
+void emit_if_return(emitter *e, emit_if *c);            /* in place of the end, without an else: the function (of nothing) is left */
 LLVMValueRef emit_if_value(emitter *e, emit_if *c, LLVMValueRef then, LLVMValueRef otherwise);
 /* The condition is nearly always false (unlikely = true) or true. */
 void emit_if_weight(emitter *e, emit_if *c, bool unlikely);

@@ -133,6 +133,13 @@ void emit_if_end(emitter *e, emit_if *c)
     LLVMPositionBuilderAtEnd(e->b, c->after);
 }
 
+void emit_if_return(emitter *e, emit_if *c)
+{
+    emit_return(e, NULL);
+    LLVMMoveBasicBlockAfter(c->after, LLVMGetInsertBlock(e->b));
+    LLVMPositionBuilderAtEnd(e->b, c->after);
+}
+
 LLVMValueRef emit_if_value(emitter *e, emit_if *c, LLVMValueRef then, LLVMValueRef otherwise)
 {
     LLVMValueRef first = LLVMGetFirstInstruction(c->after);

@@ -14,15 +14,29 @@ static void each_list(kgen *g, void *ud)
     kg_body(g, n->body, n->n_body);
 }
 
-/* A piece leaves what the rows function writes anyway: stores to buffers outside of the walk. */
+/* A piece leaves what is written with its row anyway: stores to buffers in front of the walk. */
 static bool left_to_rows(const kgen *g, const knode *n)
 {
-    if (!g->is_piece || g->in_walk)
+    if (!g->state || g->in_walk || g->walked)
         return false;
     for (uint32_t i = 0; i < n->n_body; i++)
         if (n->body[i]->dest.kind != REF_BUFFER)
             return false;
     return n->n_body > 0;
+}
+
+static void statements(kgen *g, const knode *n)
+{
+    if (!left_to_rows(g, n)) {
+        kg_for(g, n);
+        return;
+    }
+    emit_if c = emit_if_begin(g->e, emit_not(g->e, kg_is_piece(g)));
+    emit_if_weight(g->e, &c, false);
+    kg_push(g, false);
+    kg_for(g, n);
+    kg_pop(g);
+    emit_if_end(g->e, &c);
 }
 
 static void one(kgen *g, knode *n)
@@ -34,14 +48,10 @@ static void one(kgen *g, knode *n)
     case KN_WALK: kg_walk(g, n); break;
     case KN_BLOCKS: kg_blocks(g, n); break;
     case KN_MEMBERS: kg_each_member(g, n->body, n->n_body, each_list, n, n); break;
-    case KN_FOR:
-        if (!left_to_rows(g, n))
-            kg_for(g, n);
-        break;
+    case KN_FOR: statements(g, n); break;
     case KN_STORE: case KN_ACCUM: {
         knode alone = {.kind = KN_FOR, .where = n->where, .body = &n, .n_body = 1};
-        if (!left_to_rows(g, &alone))
-            kg_for(g, &alone);
+        statements(g, &alone);
         break;
     }
     case KN_IFANY: kg_ifany(g, n); break;
@@ -51,7 +61,7 @@ static void one(kgen *g, knode *n)
 
 void kg_body(kgen *g, knode *const *body, uint32_t n)
 {
-    for (uint32_t i = 0; i < n && !g->done; i++)
+    for (uint32_t i = 0; i < n; i++)
         one(g, body[i]);
 }
 
@@ -88,6 +98,17 @@ static LLVMValueRef load_i64(kgen *g, LLVMValueRef list, LLVMValueRef at)
 
 static bool has_fiber(const kkernel *k) { return k->fiber.kind != FIBER_NONE && k->walk; }
 
+LLVMValueRef kg_is_piece(kgen *g)
+{
+    return LLVMBuildIsNotNull(g->e->b, g->state, "");
+}
+
+/* Not `inbounds`: the list of a piece (below) has no entries before its row. */
+LLVMValueRef kg_offset_ptr(kgen *g, LLVMValueRef row)
+{
+    return LLVMBuildGEP2(g->e->b, g->e->i64_t, g->ptr, &row, 1, "");
+}
+
 static void open_function(kgen *g, const char *name, LLVMValueRef scratch)
 {
     debug_function(g->e, name, g->k->body->where);
@@ -95,7 +116,7 @@ static void open_function(kgen *g, const char *name, LLVMValueRef scratch)
     g->lanes = g->active = 1;
     g->point = 0;
     g->ride = -1;
-    g->done = g->in_walk = false;
+    g->in_walk = g->walked = false;
     g->cache = map_make(g->mem);
     vec_clear(&g->cached);
     g->epoch++;
@@ -131,16 +152,24 @@ static void no_alias(kgen *g, LLVMValueRef fn, int param)
     emit_attribute(g->e, fn, param, "nocapture");
 }
 
-static LLVMValueRef rows_function(kgen *g, const char *name)
+/* What the kernel does for rows lo..hi. With a fiber there is a seventh parameter, the state: where it is no
+ * null pointer, the rows are one row and the function ends behind its walk. */
+static LLVMValueRef body_function(kgen *g, const char *name)
 {
     emitter *e = g->e;
-    LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t};
-    LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 6);
+    const bool fiber = has_fiber(g->k);
+    LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t, e->ptr_t};
+    LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, fiber ? 7 : 6);
     no_alias(g, fn, 5);
     LLVMValueRef lo = emit_param(e, 2), hi = emit_param(e, 3);
-    g->is_piece = false;
+    g->state = NULL;
+    if (fiber) {
+        emit_attribute(e, fn, -1, "noinline");
+        no_alias(g, fn, 6);
+        g->state = emit_param(e, 6);
+    }
     open_function(g, name, emit_param(e, 5));
-    if (has_fiber(g->k)) {
+    if (fiber) {
         g->hub_rows = field(g, g->launch, offsetof(mp_launch, hub_row));
         g->hub_first = field(g, g->launch, offsetof(mp_launch, hub_first));
         g->states = field(g, g->launch, offsetof(mp_launch, state));
@@ -148,7 +177,7 @@ static LLVMValueRef rows_function(kgen *g, const char *name)
             emit_invariant(e, emit_field(e, EL_I64, g->launch, offsetof(mp_launch, state_bytes)));
         g->hub = variable(g, emit_param(e, 4));
         g->hub_row = variable(g, load_i64(g, g->hub_rows, emit_param(e, 4)));
-        g->last_member = emit_sub(e, load_i64(g, g->ptr, hi), emit_i64(e, 1));
+        g->last_member = emit_sub(e, emit_load(e, EL_I64, 1, kg_offset_ptr(g, hi), NULL), emit_i64(e, 1));
     }
     int64_t tile = g->k->tile > 1 ? g->k->tile : 1;
     emit_loop l = emit_for_begin(e, lo, hi, tile);
@@ -171,32 +200,42 @@ static LLVMValueRef rows_function(kgen *g, const char *name)
     return fn;
 }
 
-static LLVMValueRef piece_function(kgen *g, const char *name)
+static LLVMValueRef rows_function(kgen *g, const char *name, LLVMValueRef body)
+{
+    emitter *e = g->e;
+    LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t};
+    LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 6), args[7];
+    debug_function(e, name, g->k->body->where);
+    for (unsigned i = 0; i < 6; i++)
+        args[i] = emit_param(e, i);
+    args[6] = LLVMConstNull(e->ptr_t);
+    emit_call(e, body, args, 7);
+    emit_return(e, NULL);
+    emit_function_end(e);
+    return fn;
+}
+
+/* A piece is the walk over a row that has these members alone, in a launch without hubs: so says a launch in the
+ * frame, whose list of offsets starts `row` entries before the two that there are. */
+static LLVMValueRef piece_function(kgen *g, const char *name, LLVMValueRef body)
 {
     emitter *e = g->e;
     LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t, e->ptr_t};
     LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 7);
-    no_alias(g, fn, 5);
-    no_alias(g, fn, 6);
-    LLVMValueRef row = emit_param(e, 2);
-    g->is_piece = true;
-    open_function(g, name, emit_param(e, 6));
-    g->walk_lo = emit_param(e, 3);
-    g->walk_hi = emit_param(e, 4);
-    g->last_member = emit_sub(e, g->walk_hi, emit_i64(e, 1));
-    g->state = emit_param(e, 5);
-    g->tile_start = row;
-    g->tile_rows = emit_i64(e, 1);
-    kg_push(g, false);
-    kbind old = {0};
-    bool bound = g->k->tile <= 1;
-    if (bound)
-        old = kg_bind(g, &g->row, kg_scalar(row), false);
-    kg_body(g, g->k->body->body, g->k->body->n_body);
-    if (bound)
-        kg_unbind(g, &g->row, old);
-    kg_pop(g);
-    close_function(g);
+    debug_function(e, name, g->k->body->where);
+    LLVMValueRef row = emit_param(e, 2), end = emit_add(e, row, emit_i64(e, 1));
+    LLVMValueRef launch = emit_local(e, LLVMArrayType2(e->i8_t, sizeof(mp_launch)), 1, 8);
+    LLVMValueRef offsets = emit_local(e, LLVMArrayType2(e->i64_t, 2), 1, 8), no_hub = variable(g, emit_i64(e, INT64_MAX));
+    emit_store(e, EL_I64, emit_param(e, 3), offsets, NULL);
+    emit_store(e, EL_I64, emit_param(e, 4), emit_ptr_bytes(e, offsets, 8), NULL);
+    LLVMValueRef back = emit_sub(e, emit_i64(e, 0), row);
+    LLVMBuildMemSet(e->b, launch, LLVMConstInt(e->i8_t, 0, 0), emit_i64(e, sizeof(mp_launch)), 8);
+    LLVMBuildStore(e->b, LLVMBuildGEP2(e->b, e->i64_t, offsets, &back, 1, ""), emit_ptr_bytes(e, launch, offsetof(mp_launch, ptr)));
+    LLVMBuildStore(e->b, no_hub, emit_ptr_bytes(e, launch, offsetof(mp_launch, hub_row)));
+    LLVMValueRef args[] = {emit_param(e, 0), launch, row, end, emit_i64(e, 0), emit_param(e, 6), emit_param(e, 5)};
+    emit_call(e, body, args, 7);
+    emit_return(e, NULL);
+    emit_function_end(e);
     return fn;
 }
 
@@ -265,9 +304,13 @@ kernel_functions kernel_emit(emitter *e, arena *mem, const kplan *p, uint32_t ke
     mark_buffers(g, g->k->body->body, g->k->body->n_body);
     mark_exprs(g);
     kernel_functions f = {0};
-    f.rows = rows_function(g, arena_printf(mem, "%s.rows", name));
-    if (has_fiber(g->k))
-        f.piece = piece_function(g, arena_printf(mem, "%s.piece", name));
+    if (has_fiber(g->k)) {
+        LLVMValueRef body = body_function(g, arena_printf(mem, "%s.walk", name));
+        f.rows = rows_function(g, arena_printf(mem, "%s.rows", name), body);
+        f.piece = piece_function(g, arena_printf(mem, "%s.piece", name), body);
+    } else {
+        f.rows = body_function(g, arena_printf(mem, "%s.rows", name));
+    }
     arena_release(mem, m);
     return f;
 }

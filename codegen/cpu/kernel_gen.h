@@ -82,15 +82,13 @@ typedef struct kgen {
     LLVMValueRef zeros;         /* 256 bytes of 0 */
 
     /* the function that is being written */
-    LLVMValueRef args, launch, scratch, state;
+    LLVMValueRef args, launch, scratch;
+    LLVMValueRef state;         /* of a piece, or a null pointer where rows are wanted; NULL: no fiber */
     LLVMValueRef buf, dim;      /* fields of args */
-    bool is_piece;
-    bool done;                  /* piece: the walk is written, the rest is not wanted */
-    bool in_walk;
+    bool in_walk, walked;       /* after the walk a piece is done */
     LLVMValueRef ptr;           /* the fiber's offsets */
-    LLVMValueRef walk_lo, walk_hi;              /* piece: the members */
     LLVMValueRef last_member;   /* of the part: no prefetch looks behind it */
-    LLVMValueRef hub, hub_row;  /* rows: variables in the frame: number of the next hub, its row */
+    LLVMValueRef hub, hub_row;  /* variables in the frame: number of the next hub, its row */
     LLVMValueRef hub_rows, hub_first, states, state_bytes;      /* of the launch */
     LLVMValueRef tile_start, tile_rows;
     LLVMValueRef block_start, block_end, block_row, block_last; /* the block's members, first and last row */
@@ -193,6 +191,8 @@ void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(k
 void kg_gemm(kgen *g, const kgemm *m);
 
 /* kernel.c */
+LLVMValueRef kg_is_piece(kgen *g);                              /* i1, of a kernel with a fiber */
+LLVMValueRef kg_offset_ptr(kgen *g, LLVMValueRef row);          /* where the fiber's offset of a row is */
 void kg_body(kgen *g, knode *const *body, uint32_t n);
 void kg_each_row(kgen *g, void (*each)(kgen *, void *), void *ud);      /* of the tile */
 

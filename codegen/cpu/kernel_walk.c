@@ -1,4 +1,4 @@
-/* Walks over members: of a row, of blocks of rows, of pieces of hubs. See kernel_gen.h.
+/* Walks over members: of a row, of blocks of rows, and merging of pieces of hubs. See kernel_gen.h.
  *
  * Accumulators have a shadow in the frame while a walk adds to them, so that they are registers in its loop
  * whatever else is done to them: other parts of a tile read them from scratch, or a loop after the walk goes
@@ -94,7 +94,7 @@ static void walk_members(kgen *g, const knode *n, LLVMValueRef from, LLVMValueRe
 
 static LLVMValueRef offset_of_row(kgen *g, LLVMValueRef row)
 {
-    return emit_invariant(g->e, emit_load(g->e, EL_I64, 1, emit_ptr(g->e, EL_I64, g->ptr, row), NULL));
+    return emit_invariant(g->e, emit_load(g->e, EL_I64, 1, kg_offset_ptr(g, row), NULL));
 }
 
 static LLVMValueRef read_variable(kgen *g, LLVMValueRef v)
@@ -128,12 +128,18 @@ static void next_hub(kgen *g)
                    g->hub_row);
 }
 
-static void store_state(kgen *g)
+/* A piece keeps the accumulators of its row, and that is all it does. */
+static void leave_piece(kgen *g)
 {
+    emit_if c = emit_if_begin(g->e, kg_is_piece(g));
+    emit_if_weight(g->e, &c, true);
+    kg_push(g, false);
     for (uint32_t i = 1; i < g->k->n_locals; i++)
         if (g->k->locals[i].accumulator)
             kg_copy_local(g, i, emit_ptr(g->e, EL_I8, g->state, g->acc_offset[i]), kg_local_ptr(g, i));
-    g->done = true;
+    kg_pop(g);
+    emit_if_return(g->e, &c);
+    g->walked = true;
 }
 
 static LLVMValueRef is_hub(kgen *g, LLVMValueRef row)
@@ -150,24 +156,20 @@ void kg_walk_once(kgen *g, const knode *n)
             shadow_open(g, i);
         }
     kg_body(g, n->init, n->n_init);
-    if (g->is_piece) {
-        walk_members(g, n, g->walk_lo, g->walk_hi);
-    } else {
-        LLVMValueRef row = kg_int1(g, g->row.value);
-        emit_if c = emit_if_begin(g->e, is_hub(g, row));
-        emit_if_weight(g->e, &c, true);
-        kg_push(g, false);
-        merge_pieces(g, n);
-        kg_pop(g);
-        emit_else(g->e, &c);
-        kg_push(g, false);
-        LLVMValueRef from = offset_of_row(g, row);
-        LLVMValueRef to = offset_of_row(g, emit_add(g->e, row, emit_i64(g->e, 1)));
-        walk_members(g, n, from, to);
-        kg_pop(g);
-        emit_if_end(g->e, &c);
-        kg_changed(g);
-    }
+    LLVMValueRef row = kg_int1(g, g->row.value);
+    emit_if c = emit_if_begin(g->e, is_hub(g, row));
+    emit_if_weight(g->e, &c, true);
+    kg_push(g, false);
+    merge_pieces(g, n);
+    kg_pop(g);
+    emit_else(g->e, &c);
+    kg_push(g, false);
+    LLVMValueRef from = offset_of_row(g, row);
+    LLVMValueRef to = offset_of_row(g, emit_add(g->e, row, emit_i64(g->e, 1)));
+    walk_members(g, n, from, to);
+    kg_pop(g);
+    emit_if_end(g->e, &c);
+    kg_changed(g);
     for (uint32_t i = 1; i < g->k->n_locals; i++)
         if (mine[i])
             shadow_close(g, i);
@@ -178,14 +180,11 @@ void kg_walk(kgen *g, const knode *n)
     g->in_walk = true;
     if (!kg_walk_strips(g, n))
         kg_walk_once(g, n);
-    if (g->is_piece) {
-        store_state(g);
-    } else {
-        emit_if c = emit_if_begin(g->e, is_hub(g, kg_int1(g, g->row.value)));
-        emit_if_weight(g->e, &c, true);
-        next_hub(g);
-        emit_if_end(g->e, &c);
-    }
+    leave_piece(g);
+    emit_if c = emit_if_begin(g->e, is_hub(g, kg_int1(g, g->row.value)));
+    emit_if_weight(g->e, &c, true);
+    next_hub(g);
+    emit_if_end(g->e, &c);
     g->in_walk = false;
 }
 
@@ -222,11 +221,8 @@ void kg_each_member(kgen *g, knode *const *body, uint32_t n_body, void (*each)(k
     emit_loop rows = emit_for_begin(g->e, g->block_row, emit_add(g->e, g->block_last, emit_i64(g->e, 1)), 1);
     kg_push(g, false);
     kbind old_row = kg_bind(g, &g->row, kg_scalar(rows.i), false);
-    LLVMValueRef from = g->block_start, to = g->block_end;
-    if (!g->is_piece) {
-        from = emit_max(g->e, from, offset_of_row(g, rows.i));
-        to = emit_min(g->e, to, offset_of_row(g, emit_add(g->e, rows.i, emit_i64(g->e, 1))));
-    }
+    LLVMValueRef from = emit_max(g->e, g->block_start, offset_of_row(g, rows.i));
+    LLVMValueRef to = emit_min(g->e, g->block_end, offset_of_row(g, emit_add(g->e, rows.i, emit_i64(g->e, 1))));
     for (uint32_t i = 1; i < g->k->n_locals; i++) {
         mine[i] = mine[i] && !g->locals[i].frame && shadow_worthy(g, i);
         if (mine[i]) {
@@ -264,13 +260,9 @@ static void blocks_of(kgen *g, const knode *n, LLVMValueRef row, LLVMValueRef fr
     kg_push(g, false);
     g->block_start = l.i;
     g->block_end = emit_min(e, emit_add(e, l.i, emit_i64(e, n->block)), to);
-    g->block_row = read_variable(g, row_var);
-    g->block_last = g->block_row;
-    if (!g->is_piece) {
-        g->block_row = row_at(g, g->block_row, g->block_start, false);
-        g->block_last = row_at(g, g->block_row, g->block_end, true);
-        LLVMBuildStore(e->b, g->block_last, row_var);
-    }
+    g->block_row = row_at(g, read_variable(g, row_var), g->block_start, false);
+    g->block_last = row_at(g, g->block_row, g->block_end, true);
+    LLVMBuildStore(e->b, g->block_last, row_var);
     kg_changed(g);
     kg_push(g, false);
     kg_body(g, n->body, n->n_body);
@@ -296,16 +288,6 @@ void kg_blocks(kgen *g, const knode *n)
     body_of init = {n->init, n->n_init};
     g->in_walk = true;
     kg_each_row(g, each_body, &init);
-    if (g->is_piece) {
-        blocks_of(g, n, g->tile_start, g->walk_lo, g->walk_hi);
-        kg_push(g, false);
-        kbind old = kg_bind(g, &g->row, kg_scalar(g->tile_start), false);
-        store_state(g);
-        kg_unbind(g, &g->row, old);
-        kg_pop(g);
-        g->in_walk = false;
-        return;
-    }
     LLVMValueRef end = emit_add(e, g->tile_start, g->tile_rows), row_var = emit_local(e, e->i64_t, 1, 8);
     LLVMBuildStore(e->b, g->tile_start, row_var);
     LLVMBasicBlockRef loop = LLVMAppendBasicBlockInContext(e->cx, e->fn, "between"),
@@ -330,5 +312,8 @@ void kg_blocks(kgen *g, const knode *n)
     LLVMBuildCondBr(e->b, emit_cmp(e, CMP_LT, next, end), loop, after);
     LLVMPositionBuilderAtEnd(e->b, after);
     kg_changed(g);
+    old = kg_bind(g, &g->row, kg_scalar(g->tile_start), false);      /* a piece has this row alone */
+    leave_piece(g);
+    kg_unbind(g, &g->row, old);
     g->in_walk = false;
 }
