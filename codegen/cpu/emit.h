@@ -41,6 +41,7 @@ typedef struct emitter {
     } stack[EMIT_DEPTH];
     int depth;
     struct debuginfo *debug;            /* debuginfo.h; NULL: no lines */
+    struct gemm_set *products;          /* gemm.h: products are written elsewhere; NULL: beside their callers */
 } emitter;
 
 /* ---- module -------------------------------------------------------------------------------------------- */

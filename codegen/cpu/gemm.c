@@ -15,6 +15,8 @@
 
 #include <stdio.h>
 
+#include "compiler/support/vec.h"
+
 enum {
     K_BLOCK = 256,              /* rows of a panel */
     K_BLOCK_LONG = 320,         /* a known k up to this is not cut */
@@ -429,23 +431,68 @@ static void write_body(gemm_writer *w)
     emit_if_end(e, &c);
 }
 
-LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
+enum { NAME_SIZE = 128 };
+
+static void name_of(const gemm_spec *s, char name[NAME_SIZE])
 {
     static const char *const kinds[] = {[GEMM_NN] = "nn", [GEMM_NT] = "nt", [GEMM_TN] = "tn"};
-    char name[128];
-    snprintf(name, sizeof name, "mpc.gemm.%s.%s%s.m%lld.n%lld.k%lld", kinds[s->kind], elem_name(s->type),
+    snprintf(name, NAME_SIZE, "mpc.gemm.%s.%s%s.m%lld.n%lld.k%lld", kinds[s->kind], elem_name(s->type),
              s->accumulate ? ".add" : "", (long long)s->m, (long long)s->n, (long long)s->k);
-    LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
-    if (fn)
-        return fn;
+}
 
-    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t,
-                            e->i64_t, e->i64_t, e->i64_t, e->i64_t};
-    fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 9);
+const char *gemm_name_in(const gemm_set *set, arena *mem, const gemm_spec *spec)
+{
+    char name[NAME_SIZE];
+    name_of(spec, name);
+    return arena_printf(mem, "%s%s", set->prefix, name);
+}
+
+static bool same(const gemm_spec *a, const gemm_spec *b)
+{
+    return a->type == b->type && a->kind == b->kind && a->accumulate == b->accumulate && a->m == b->m && a->n == b->n && a->k == b->k;
+}
+
+static void set_attributes(emitter *e, LLVMValueRef fn)
+{
     emit_attribute(e, fn, -1, "noinline");
     emit_attribute(e, fn, 0, "readonly");
     emit_attribute(e, fn, 2, "readonly");
     emit_attribute(e, fn, 4, "noalias");
+}
+
+static LLVMValueRef of_another_module(emitter *e, const gemm_spec *s, LLVMTypeRef type)
+{
+    gemm_set *set = e->products;
+    const char *name = gemm_name_in(set, set->mem, s);
+    LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
+    if (fn)
+        return fn;
+    uint32_t i = 0;
+    while (i < set->n && !same(&set->at[i], s))
+        i++;
+    if (i == set->n && !vec_push(NULL, set, *s))
+        arena_fail(set->mem, ARENA_NO_MEMORY);
+    fn = LLVMAddFunction(e->mod, name, type);
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    set_attributes(e, fn);
+    emit_attribute(e, fn, -1, "nounwind");
+    return fn;
+}
+
+LLVMValueRef gemm_function(emitter *e, const gemm_spec *s)
+{
+    LLVMTypeRef params[] = {e->ptr_t, e->i64_t, e->ptr_t, e->i64_t, e->ptr_t,
+                            e->i64_t, e->i64_t, e->i64_t, e->i64_t};
+    if (e->products)
+        return of_another_module(e, s, LLVMFunctionType(e->void_t, params, 9, 0));
+    char name[NAME_SIZE];
+    name_of(s, name);
+    LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
+    if (fn)
+        return fn;
+
+    fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 9);
+    set_attributes(e, fn);
 
     gemm_writer w = {.e = e, .s = s};
     w.a = emit_param(e, 0), w.lda = emit_param(e, 1);

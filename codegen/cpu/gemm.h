@@ -11,6 +11,7 @@
 #define MPC_CODEGEN_CPU_GEMM_H
 
 #include "codegen/cpu/emit.h"
+#include "compiler/support/arena.h"
 
 typedef enum { GEMM_NN, GEMM_NT, GEMM_TN } gemm_kind;
 
@@ -21,8 +22,19 @@ typedef struct gemm_spec {
     int64_t m, n, k;            /* where known at compile time; 0: given at run time */
 } gemm_spec;
 
+/* Products that are called here and written in another module, under the prefix and their name. */
+typedef struct gemm_set {
+    arena *mem;                 /* for names, which are dropped with the kernel */
+    const char *prefix;
+    gemm_spec *at;              /* malloc'ed; the owner frees it */
+    uint32_t n, cap;
+} gemm_set;
+
+const char *gemm_name_in(const gemm_set *set, arena *mem, const gemm_spec *spec);
+
 /* The internal function for the spec, made once a module:
  *   void (ptr a, i64 lda, ptr b, i64 ldb, ptr c, i64 ldc, i64 m, i64 n, i64 k)
+ * Where the emitter has a set of products: a hidden one of another module, and the spec is in the set.
  * Any of m, n, k may be 0; what the spec knows is not read from the arguments. C must not overlap A or B.
  * It keeps no state, allocates nothing, and uses at most GEMM_STACK bytes of stack. */
 enum { GEMM_STACK = 96 * 1024 };

@@ -23,10 +23,13 @@ bool object_verify(LLVMModuleRef mod, char *err, size_t err_size);
 bool object_optimize(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, char *err,
                      size_t err_size);
 
-/* An ELF object, or the text of its assembly, into memory of the caller's (object_free). */
+/* An ELF object, or the text of its assembly, into memory of the caller's (object_free). The module stays as it is. */
 bool object_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err, size_t err_size);
 bool object_emit_asm(LLVMModuleRef mod, LLVMTargetMachineRef tm, object_bytes *out, char *err,
                      size_t err_size);
+/* object_optimize and object_emit of a module that is then only good to be disposed of. */
+bool object_make(LLVMModuleRef mod, LLVMTargetMachineRef tm, int level, bool verify_each, object_bytes *out, char *err,
+                 size_t err_size);
 /* The text of the module's LLVM IR. */
 bool object_emit_ir(LLVMModuleRef mod, object_bytes *out, char *err, size_t err_size);
 
