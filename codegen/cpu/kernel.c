@@ -205,10 +205,10 @@ static LLVMValueRef rows_function(kgen *g, const char *name, LLVMValueRef body)
     emitter *e = g->e;
     LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t};
     LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 6), args[7];
-    debug_function(e, name, g->k->body->where);
     for (unsigned i = 0; i < 6; i++)
         args[i] = emit_param(e, i);
     args[6] = LLVMConstNull(e->ptr_t);
+    debug_function(e, name, g->k->body->where);
     emit_call(e, body, args, 7);
     emit_return(e, NULL);
     emit_function_end(e);
@@ -222,7 +222,6 @@ static LLVMValueRef piece_function(kgen *g, const char *name, LLVMValueRef body)
     emitter *e = g->e;
     LLVMTypeRef params[] = {e->ptr_t, e->ptr_t, e->i64_t, e->i64_t, e->i64_t, e->ptr_t, e->ptr_t};
     LLVMValueRef fn = emit_function_begin(e, name, FN_INTERNAL, e->void_t, params, 7);
-    debug_function(e, name, g->k->body->where);
     LLVMValueRef row = emit_param(e, 2), end = emit_add(e, row, emit_i64(e, 1));
     LLVMValueRef launch = emit_local(e, LLVMArrayType2(e->i8_t, sizeof(mp_launch)), 1, 8);
     LLVMValueRef offsets = emit_local(e, LLVMArrayType2(e->i64_t, 2), 1, 8), no_hub = variable(g, emit_i64(e, INT64_MAX));
@@ -233,6 +232,7 @@ static LLVMValueRef piece_function(kgen *g, const char *name, LLVMValueRef body)
     LLVMBuildStore(e->b, LLVMBuildGEP2(e->b, e->i64_t, offsets, &back, 1, ""), emit_ptr_bytes(e, launch, offsetof(mp_launch, ptr)));
     LLVMBuildStore(e->b, no_hub, emit_ptr_bytes(e, launch, offsetof(mp_launch, hub_row)));
     LLVMValueRef args[] = {emit_param(e, 0), launch, row, end, emit_i64(e, 0), emit_param(e, 6), emit_param(e, 5)};
+    debug_function(e, name, g->k->body->where);
     emit_call(e, body, args, 7);
     emit_return(e, NULL);
     emit_function_end(e);
