@@ -56,6 +56,9 @@ static bool bad(joiner *j, const char *why)
 
 static bool inside(const part *p, const Elf64_Shdr *s)
 {
+    enum { MOST_ALIGN = 1 << 16 };
+    if (s->sh_addralign > MOST_ALIGN)
+        return false;
     return s->sh_type == SHT_NOBITS || (s->sh_offset <= p->n && s->sh_size <= p->n - s->sh_offset);
 }
 
@@ -81,7 +84,7 @@ static bool read_part(joiner *j, part *p)
     p->sections = (const Elf64_Shdr *)(const void *)(p->bytes + h->e_shoff);
     for (uint32_t i = 0; i < h->e_shnum; i++)
         if (!inside(p, &p->sections[i]))
-            return bad(j, "a section ends behind the end");
+            return bad(j, "a section does not fit into one");
     p->titles = names_of(p, h->e_shstrndx, &p->n_titles);
     for (uint32_t i = 0; i < h->e_shnum; i++) {
         const Elf64_Shdr *s = &p->sections[i];
