@@ -35,6 +35,7 @@ typedef struct mp_device_launch {
     long long state_bytes;                      /* of one piece */
     char *room;                                 /* memory for locals, room_bytes a block; NULL: it is shared memory */
     long long room_bytes;
+    const long long *counts;                    /* hi, n_hubs and n_pieces, where only the device knows them: these are the most then */
     void *own[MP_DEVICE_OWN];                   /* arrays between the parts of a kernel whose products a BLAS does */
 } mp_device_launch;
 

@@ -1,6 +1,5 @@
 /*
- * Calls on a GPU: see device_program.h. Nothing here waits or allocates, but for tensors of the host and for pairs whose
- * index is computed in the call.
+ * Calls on a GPU: see device_program.h. Nothing here waits or allocates, but for tensors of the host.
  */
 #include "runtime/device_product.h"
 
@@ -167,7 +166,7 @@ static mp_status run_steps(mp_layer *layer, prepared *p)
             break;
         case STEP_PAIRS:
             flush(ctx, p);
-            failed(p, device_pairs_run(layer, p, s->a));
+            failed(p, device_pairs_run(ctx, p, s->a));
             break;
         case STEP_LOOP: {
             bool first = begin_loop(ctx, p, s->a, &left[s->a]);

@@ -19,6 +19,7 @@ typedef struct device_fiber {
     const int64_t *ptr;                             /* this and the others: on the device, in one block */
     const int32_t *order;                           /* NULL: as they are */
     const int64_t *hub_row, *hub_first, *piece_row, *piece_at;
+    const int64_t *counts;                          /* rows, hubs, pieces as the device finds them: the numbers above are the most then; or NULL */
     void *memory;
     size_t bytes;
 } device_fiber;

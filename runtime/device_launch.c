@@ -42,7 +42,7 @@ static mp_status find_fiber(mp_layer *layer, prepared *p, const desc_kernel *k, 
     l->own = false;
     switch ((mp_fiber_kind)k->fiber.kind) {
     case FIBER_NONE:
-        l->fiber = (device_fiber){ .n_rows = rows->n_rows };
+        l->fiber = (device_fiber){ .n_rows = rows->n_rows, .counts = k->rows.kind == ROWS_PAIRS ? device_pairs_count(p, k->rows.which) : NULL };
         return MP_OK;
     case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: {
         mp_status st = device_graph_fiber(p->graph, k->fiber, rows->ptr, rows->n_rows, &of_graph);
@@ -52,6 +52,8 @@ static mp_status find_fiber(mp_layer *layer, prepared *p, const desc_kernel *k, 
     }
     case FIBER_ALL: case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: case FIBER_INDEX: break;
     }
+    if (device_pairs_fiber(p, k->fiber, &l->fiber))
+        return MP_OK;
     mp_status st = device_fiber_make(layer->ctx, rows->ptr, rows->n_rows, &l->fiber);
     l->own = !st;
     return st;
@@ -84,7 +86,7 @@ static mp_status make_part(mp_layer *layer, prepared *p, uint32_t kernel, int wh
         .ptr = (const long long *)f->ptr, .order = out->code->any_order ? f->order : NULL, .hi = f->n_rows, .hub_members = DEVICE_HUB,
         .hub_row = (const long long *)f->hub_row, .hub_first = (const long long *)f->hub_first, .n_hubs = f->n_hubs,
         .piece_row = (const long long *)f->piece_row, .piece_at = (const long long *)f->piece_at, .n_pieces = walks ? f->n_pieces : 0,
-        .piece_members = DEVICE_PIECE, .state_bytes = (long long)out->state_bytes, .room_bytes = (long long)out->room_bytes,
+        .counts = (const long long *)f->counts, .piece_members = DEVICE_PIECE, .state_bytes = (long long)out->state_bytes, .room_bytes = (long long)out->room_bytes,
     };
     out->rows_grid = blocks_of(f->n_rows, out->code->rows_a_block, most);
     out->pieces_grid = blocks_of(out->view.n_pieces, out->code->pieces_a_block, most);

@@ -51,9 +51,17 @@ static mp_status take_all(mp_context *ctx, device_module *d)
         { "mp_begin", &d->begin }, { "mp_control", &d->control }, { "mp_convert", &d->convert }, { "mp_reorder", &d->reorder },
         { "mp_sizes", &d->sizes },
     };
+    const struct { const char *name; void **to; } some[] = {
+        { "mp_pair_keys", &d->sort.keys }, { "mp_sort_count", &d->sort.count }, { "mp_scan", &d->sort.scan }, { "mp_sort_move", &d->sort.move },
+        { "mp_pair_count", &d->sort.pair_count }, { "mp_pair_write", &d->sort.pair_write }, { "mp_pair_search", &d->sort.search },
+        { "mp_fiber_count", &d->sort.fiber_count }, { "mp_fiber_write", &d->sort.fiber_write },
+    };
     mp_status st = MP_OK;
     for (size_t i = 0; i < sizeof own / sizeof *own && !st; i++)
         st = take(ctx, d, own[i].name, own[i].to);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (ctx->device->api.module_function(some[i].to, d->cu, some[i].name))
+            *some[i].to = NULL;
     d->kernels = mem_array(ctx, d->code.n_kernels, sizeof *d->kernels, "code for a GPU");
     if (!d->kernels)
         return MP_SYSTEM;

@@ -11,11 +11,16 @@
 
 typedef struct device_functions { void *rows, *piece; } device_functions;
 
+typedef struct device_sort {        /* device_sort.h */
+    void *keys, *count, *scan, *move, *pair_count, *pair_write, *search, *fiber_count, *fiber_write;
+} device_sort;
+
 typedef struct device_module {
     device_code code;               /* read when the module was loaded */
     void *cu;                       /* NULL: not yet loaded */
     device_functions *kernels;      /* by kernel */
     void *begin, *control, *convert, *reorder, *sizes;
+    device_sort sort;               /* NULL where no program builds pairs in a call */
 } device_module;
 
 /* Reads the bytes that came with the module (NULL: none did). They must stay. */

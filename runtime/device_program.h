@@ -87,7 +87,12 @@ bool loop_goes_on(prepared *p, uint32_t loop);
 
 /* device_pairs.c: a pair structure's arrays to the device. */
 mp_status device_pairs_upload(mp_layer *layer, prepared *p, uint32_t i);
-mp_status device_pairs_run(mp_layer *layer, prepared *p, uint32_t i);
+/* One that is built in calls, by the device: room for the most there can be; the build; the rows of launches on it, whose
+ * numbers only the device knows. False, NULL: the structure is made by prepare. */
+mp_status device_pairs_prepare(mp_layer *layer, prepared *p, uint32_t i, const fiber_rows *base);
+mp_status device_pairs_run(mp_context *ctx, prepared *p, uint32_t i);
+bool device_pairs_fiber(const prepared *p, mp_fiber fiber, device_fiber *out);
+const int64_t *device_pairs_count(const prepared *p, uint32_t i);
 void device_pairs_free(mp_context *ctx, pair_state *s);
 
 /* device_tensors.c: as convert_in, convert_out, convert_add and the change of the order of rows, for tensors wherever they

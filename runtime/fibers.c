@@ -59,11 +59,15 @@ mp_status fiber_of_graph(prepared *p, mp_fiber fiber, int64_t whole[2], fiber_ro
     return error_set(g->ctx, MP_INVALID, "the module is damaged: a kernel has unknown members");
 }
 
-/* As the pairs are now. */
+static fiber_rows most_of_pairs(const prepared *p, mp_fiber fiber);
+
+/* As the pairs are now; the most there can be where only the device knows them. */
 static fiber_rows fiber_of_pairs(prepared *p, launch *l, mp_fiber fiber)
 {
     const pair_state *s = &p->pairs[fiber.kind == FIBER_ALL ? fiber.which - FIBER_ALL_PAIRS : fiber.which];
     const pair_index *x = &s->index;
+    if (s->device)
+        return most_of_pairs(p, fiber);
     switch ((mp_fiber_kind)fiber.kind) {
     case FIBER_PAIR: return (fiber_rows){ x->n_pairs, x->n_grouped, x->pair_ptr };
     case FIBER_PAIR_BASE: return (fiber_rows){ x->n_rows, x->n_pairs, x->row_ptr };
@@ -115,7 +119,8 @@ mp_status fiber_recut(mp_layer *layer, prepared *p, uint32_t kernel)
     launch *l = &p->launches[kernel];
     const desc_kernel *k = &p->program->kernels[kernel];
     if (k->fiber.kind == FIBER_NONE) {
-        int64_t n = k->rows.kind == ROWS_PAIRS ? p->pairs[k->rows.which].index.n_pairs : prepared_rows(p, k->rows);
+        const pair_state *s = k->rows.kind == ROWS_PAIRS ? &p->pairs[k->rows.which] : NULL;
+        int64_t n = s && !s->device ? s->index.n_pairs : prepared_rows(p, k->rows);
         return cut(layer, p, kernel, (fiber_rows){ n, 0, NULL }, 0);
     }
     return cut(layer, p, kernel, fiber_of_pairs(p, l, k->fiber), most_of_pairs(p, k->fiber).n_members);

@@ -102,6 +102,8 @@ static mp_status prepare_one(mp_layer *layer, prepared *p, uint32_t i)
         st = room_for_members(layer, s);
     if (st || made_by_prepare(p->program, i))
         return st;
+    if (p->device)
+        return device_pairs_prepare(layer, p, i, &base);
     st = pair_builder_make(layer->ctx, base.ptr, base.n_rows, range, &s->index, &s->builder);
     if (!st)
         find_members(s);
@@ -139,8 +141,6 @@ mp_status pairs_prepare(mp_layer *layer, prepared *p)
 {
     for (uint32_t i = 0; i < p->program->n_pairs; i++) {
         mp_status st = prepare_one(layer, p, i);
-        if (!st && p->device && p->pairs[i].builder)
-            st = device_pairs_upload(layer, p, i);
         if (st)
             return st;
         set_buffers(p, i);

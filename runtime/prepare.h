@@ -24,6 +24,7 @@ typedef struct pair_state {
     int64_t whole[2];
     graph_positions place;          /* of a member in the index buffer */
     graph_positions name;           /* of a member in the structure */
+    struct device_pairs *device;    /* on a GPU, of one that is built in calls (device_pairs.c) */
     void *on_device[5];             /* on a GPU: rows, indices, members, pairs of members, pairs by index */
     size_t device_bytes[5];
 } pair_state;

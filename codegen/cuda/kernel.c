@@ -181,10 +181,25 @@ static void open_function(cgen *g, uint32_t kernel, bool piece)
     declare_locals(g);
 }
 
+/* How many rows and pieces there are a call may decide. */
+static bool is_counted(const kkernel *k)
+{
+    switch ((mp_fiber_kind)k->fiber.kind) {
+    case FIBER_PAIR: case FIBER_PAIR_BASE: case FIBER_PAIR_INDEX: case FIBER_INDEX: return true;
+    case FIBER_ALL: return k->fiber.which >= FIBER_ALL_PAIRS && k->fiber.which < FIBER_ALL_DIM;
+    case FIBER_NONE: case FIBER_IN: case FIBER_OUT: case FIBER_GRAPH_DST: case FIBER_GRAPH_EDGE: break;
+    }
+    return k->rows.kind == ROWS_PAIRS;
+}
+
 static void close_function(cgen *g, const char *name, buf *out)
 {
     const scope *s = &g->scope[0];
-    buf_printf(out, "MP_KERNEL(%d) %s(const mp_device_args A, const mp_device_launch L)\n{\n", g->threads, name);
+    if (is_counted(g->k))
+        buf_printf(out, "MP_KERNEL(%d) %s(const mp_device_args A, const mp_device_launch given)\n{\nconst mp_device_launch L = mp_counted(given);\n",
+                   g->threads, name);
+    else
+        buf_printf(out, "MP_KERNEL(%d) %s(const mp_device_args A, const mp_device_launch L)\n{\n", g->threads, name);
     buf_write(out, s->head.at ? s->head.at : "", s->head.n);
     buf_write(out, s->body.at ? s->body.at : "", s->body.n);
     buf_puts(out, "}\n\n");

@@ -234,6 +234,17 @@ MP_DEVICE float mp_random(mp_u64 seed, mp_i64 key, mp_i64 member, mp_i64 element
 
 /* ---- rows and members ---------------------------------------------------------------------------------- */
 
+/* A launch over rows whose number is found on the device. */
+MP_DEVICE mp_device_launch mp_counted(mp_device_launch L)
+{
+    if (L.counts) {
+        L.hi = L.counts[0];
+        L.n_hubs = L.counts[1];
+        L.n_pieces = L.counts[2];
+    }
+    return L;
+}
+
 /* The row of first..last whose members include this one. */
 MP_DEVICE mp_i64 mp_row_of(const mp_i64 *ptr, mp_i64 first, mp_i64 last, mp_i64 member)
 {

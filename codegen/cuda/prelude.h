@@ -5,5 +5,7 @@
 const char *cuda_prelude(void);
 /* The runtime's own kernels, for modules: runtime/device_control.h and runtime.cuh. */
 const char *cuda_runtime_text(void);
+/* Those that build pairs in a call, for modules whose programs do: runtime/device_sort.h and pairs.cuh. */
+const char *cuda_pairs_text(void);
 
 #endif

@@ -56,10 +56,23 @@ static void print_sizes(const cuda_kernel *k, uint32_t n, buf *out)
     buf_puts(out, "}\n}\n");
 }
 
+static bool builds_pairs(const kplan *p)
+{
+    for (uint32_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].kind == STEP_PAIRS && !p->steps[i].at_prepare)
+            return true;
+    return false;
+}
+
 void cuda_print_module(arena *mem, const kplan *const *plans, uint32_t n_plans, const cuda_options *o, buf *out, cuda_kernels *kernels)
 {
     cuda_print(mem, plans, n_plans, o, out, kernels);
     buf_puts(out, "#line 1 \"runtime\"\n");
     buf_puts(out, cuda_runtime_text());
+    bool pairs = false;
+    for (uint32_t i = 0; i < n_plans; i++)
+        pairs |= builds_pairs(plans[i]);
+    if (pairs)
+        buf_puts(out, cuda_pairs_text());
     print_sizes(kernels->at, kernels->n, out);
 }

@@ -1,16 +1,18 @@
 """Every kernel of a program, of inference and of training, compiles to cubins by NVRTC, which needs no GPU; those of the standard
 layers spill nothing.
 
-    cubins.py MPC CUBIN_TOOL FOLDER PROGRAM [--all] [-v]
+    cubins.py MPC CUBIN_TOOL FOLDER PROGRAM [--all] [--module] [-v]
 
 NVRTC is the one that CUBIN_TOOL finds, or one in FOLDER (scripts/nvrtc puts it there). Exit status 77 (skipped) without. Says which kernels
 spill, and, with -v, the registers of each. With --all the second width, too, and the kernels for open dims: minutes a program.
+With --module a library, too: the runtime's own kernels are in that.
 """
 import glob
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 # Layers whose kernels must not spill, with two widths; dims of the others. Those that are not named stay open.
 STANDARD = {"gcn": "in out", "sage": "in out", "gin": "in hid out", "pna": "in out", "gat": "in", "gatv2": "in", "rgcn": "in out",
@@ -71,6 +73,10 @@ def main():
                     print(f"{program} {' '.join(text)} {arch}: {kernel}: {stores} bytes stored and {loads} loaded by spills")
                     wrong += strict
             print(f"{' '.join(text)} {arch}: {len(kernels)} kernels, at most {max((int(k[4]) for k in kernels), default=0)} registers")
+    if "--module" in flags:
+        with tempfile.TemporaryDirectory() as place:
+            wrong += subprocess.run([mpc, program, "--target", "cuda", "--arch", "sm_80", "--arch", "sm_90", "-o", os.path.join(place, "l.so"), *text],
+                                    env=env).returncode != 0
     return 1 if wrong else 0
 
 

@@ -2,7 +2,7 @@
  * names: results are the CPU's within rounding and the same bits each time, for tensors of the device and of the host; streams;
  * capture in a graph, which shows that a call neither allocates nor waits; memory comes back; an `until` that ends early.
  *
- *   device EXAMPLES        without a driver, or without NVRTC: 77 */
+ *   device EXAMPLES PROGRAMS       without a driver, or without NVRTC: 77 */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -156,6 +156,7 @@ typedef struct graphs {
     int (*exec_drop)(void *exec);
     int (*graph_drop)(void *graph);
     int (*fill)(uint64_t to, unsigned char value, size_t bytes, void *s);
+    int (*copy)(uint64_t to, uint64_t from, size_t bytes, void *s);
 } graphs;
 
 static int find_graphs(graphs *d)
@@ -167,6 +168,7 @@ static int find_graphs(graphs *d)
         {"cuStreamDestroy_v2", &d->stream_drop}, {"cuStreamBeginCapture_v2", &d->begin}, {"cuStreamEndCapture", &d->end},
         {"cuGraphInstantiateWithFlags", &d->make}, {"cuGraphLaunch", &d->launch}, {"cuGraphExecDestroy", &d->exec_drop},
         {"cuGraphDestroy", &d->graph_drop}, {"cuMemsetD8Async", &d->fill},
+        {"cuMemcpyDtoDAsync_v2", &d->copy},
     };
     int found = library != NULL;
     for (size_t i = 0; i < sizeof all / sizeof *all && found; i++) {
@@ -385,6 +387,88 @@ static void test_products(world *w, const char *folder)
     free(r);
 }
 
+/* ---- Pairs of an index that is computed in the call ------------------------------------------------------------------- */
+
+enum { BINS = 5, KINDS = 3, BINNED = 11 };
+
+/* x w W V | h s u | their cotangents | gradients of x and W: in the context's memory, or on the device. */
+static void binned_tensors(world *w, tensor t[BINNED])
+{
+    static int64_t three[] = {BINS, IN, OUT};
+    const int64_t shape[BINNED][2] = {{NODES, IN}, {0, EDGES}, {BINS, IN * OUT}, {KINDS, IN}, {NODES, OUT}, {0, EDGES}, {KINDS, OUT},
+                                      {NODES, OUT}, {0, EDGES}, {KINDS, OUT}, {NODES, IN}};
+    for (int i = 0; i < BINNED; i++)
+        make(w, &t[i], shape[i][0], shape[i][1], (uint64_t)i + 20);
+    t[2].t.ndim = 3;
+    t[2].t.shape = three;
+}
+
+static mp_status bind_binned(mp_layer *l, DLTensor *const t[BINNED])
+{
+    static const char *const in[] = {"x", "w", "W", "V"}, *const out[] = {"h", "s", "u"};
+    mp_status st = MP_OK;
+    for (int i = 0; i < 4 && !st; i++)
+        st = mp_bind(l, in[i], t[i], 0);
+    for (int i = 0; i < 3 && !st; i++)
+        st = mp_bind(l, out[i], t[4 + i], 0) ? MP_USAGE : mp_bind_grad(l, out[i], t[7 + i], 0);
+    return st ? st : mp_bind_grad(l, "x", t[10], 0);
+}
+
+/* The pairs are built on the device: a call on prepared layers neither waits nor allocates, and can be captured; other weights then give
+ * other pairs. */
+static void test_pairs(world *w, const char *folder)
+{
+    tensor t[BINNED], other;
+    DLTensor *here[BINNED], *there[BINNED];
+    DLManagedTensor *moved[BINNED] = {0}, *back = NULL;
+    const mp_static statics[] = {MP_DIM("R", BINS), MP_DIM("K", KINDS)};
+    mp_graph *g[] = {graph(w->cpu), graph(w->gpu)};
+    mp_layer *l[] = {layer_of(w, w->cpu, folder, "binned.mp", statics, 2), layer_of(w, w->gpu, folder, "binned.mp", statics, 2)};
+    mp_tape *tape[2] = {NULL, NULL};
+    void *stream = NULL, *graph_of = NULL, *exec = NULL, *context = NULL;
+    graphs d;
+    binned_tensors(w, t);
+    for (int i = 0; i < BINNED; i++) {
+        here[i] = &t[i].t;
+        CHECK(w, mp_tensor_to(w->gpu, here[i], (DLDevice){kDLCUDA, 0}, &moved[i]) == MP_OK);
+        there[i] = &moved[i]->dl_tensor;
+    }
+    CHECK(w, find_graphs(&d) && d.retain(&context, 0) == 0 && d.push(context) == 0 && d.stream(&stream, 1u) == 0);
+    CHECK(w, mp_set_stream(w->gpu, stream) == MP_OK);
+    CHECK(w, l[0] && l[1] && bind_binned(l[0], here) == MP_OK && bind_binned(l[1], there) == MP_OK);
+    pass(w, l[1], g[1], &tape[1]);
+    CHECK(w, mp_synchronize(w->gpu) == MP_OK && d.begin(stream, 0) == 0);
+    pass(w, l[1], g[1], &tape[1]);
+    CHECK(w, d.end(stream, &graph_of) == 0 && d.make(&exec, graph_of, 0) == 0);
+    for (int round = 0; round < 2; round++) {
+        pass(w, l[0], g[0], &tape[0]);
+        CHECK(w, d.launch(exec, stream) == 0 && mp_synchronize(w->gpu) == MP_OK);
+        const int results[] = {4, 5, 6, 10};
+        for (int i = 0; i < 4; i++) {
+            CHECK(w, mp_tensor_to(w->gpu, there[results[i]], (DLDevice){kDLCPU, 0}, &back) == MP_OK);
+            CHECK(w, near(back->dl_tensor.data, t[results[i]].data, count(here[results[i]])));
+            back->deleter(back);
+        }
+        make(w, &other, 0, EDGES, 99);          /* other weights, in their places */
+        CHECK(w, mp_tensor_to(w->gpu, &other.t, (DLDevice){kDLCUDA, 0}, &back) == MP_OK);
+        CHECK(w, d.copy((uintptr_t)there[1]->data, (uintptr_t)back->dl_tensor.data, EDGES * 4, stream) == 0);
+        memcpy(t[1].data, other.data, EDGES * 4);
+        back->deleter(back);
+        free(other.data);
+    }
+    CHECK(w, d.exec_drop(exec) == 0 && d.graph_drop(graph_of) == 0);
+    CHECK(w, mp_set_stream(w->gpu, NULL) == MP_OK && d.stream_drop(stream) == 0);
+    for (int i = 0; i < 2; i++) {
+        mp_tape_destroy(tape[i]);
+        mp_layer_destroy(l[i]);
+        mp_graph_destroy(g[i]);
+    }
+    for (int i = 0; i < BINNED; i++) {
+        moved[i]->deleter(moved[i]);
+        free(t[i].data);
+    }
+}
+
 /* ---- What must be refused ----------------------------------------------------------------------------------------- */
 
 static void test_refusals(world *w)
@@ -406,7 +490,7 @@ static void test_refusals(world *w)
 int main(int argc, char **argv)
 {
     world w = {0};
-    if (argc != 2)
+    if (argc != 3)
         return 2;
     mp_context_create(&(mp_context_options){.threads = 2}, &w.cpu);
     mp_context_create(&(mp_context_options){.threads = 2, .device = {kDLCUDA, 0}}, &w.gpu);
@@ -417,6 +501,7 @@ int main(int argc, char **argv)
     test_gcn(&w, argv[1]);
     test_until(&w, argv[1]);
     test_products(&w, argv[1]);
+    test_pairs(&w, argv[2]);
     test_refusals(&w);
     uint64_t left = 1;
     mp_device_memory(w.gpu, &left, NULL);

@@ -14,9 +14,10 @@ CUBLAS = dict(EMULATED, MPC_LIBCUBLAS=sys.argv[5]) if len(sys.argv) > 5 else {}
 failed = []
 
 # Between them: softmax by head, a loop that ends when it has converged, its backward, pairs made beforehand, several
-# programs in one, tiles, members of a computed index.
+# programs in one, tiles, members of a computed index, pairs that are built in the call.
 PROGRAMS = {"gat": {"heads": 2, "in": 6, "out": 4}, "pagerank": {}, "rgcn": {"in": 5, "out": 3, "R": 4},
-            "edgeconv": {"in": 4, "hid": 5, "out": 3}, "appnp": {"in": 5, "hid": 4, "out": 3}, "label_propagation": {"classes": 3, "d": 4}}
+            "edgeconv": {"in": 4, "hid": 5, "out": 3}, "appnp": {"in": 5, "hid": 4, "out": 3}, "label_propagation": {"classes": 3, "d": 4},
+            "binned": {"in": 4, "out": 3, "R": 5, "K": 3}}
 
 # Products by rows, with what follows them by row; several of one kernel; heads; sums whose operands are stored or are worked out before;
 # results that are transposed; beside walks; of float64; open dims; a product at the end of a loop's program.
@@ -96,6 +97,8 @@ def damaged(lib, dims, runs=10):
 
 def compare(name, dims, folder, env=None, extra=()):
     file = os.path.join(LAYERS, name + ".mp")
+    if not os.path.exists(file):
+        file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", name + ".mp")
     out = {}
     for target in ("cpu", "cuda"):
         d = os.path.join(folder, name + target) + "/"
@@ -123,8 +126,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, "products"))
         for name, dims in PROGRAMS.items():
-            if os.path.exists(os.path.join(LAYERS, name + ".mp")):
-                check(compare(name, [x for k, v in dims.items() for x in ("-D", f"{k}={v}")], folder), name + ": as on the CPU, forward and backward")
+            check(compare(name, [x for k, v in dims.items() for x in ("-D", f"{k}={v}")], folder), name + ": as on the CPU, forward and backward")
 
         for name, dims in PRODUCTS.items() if CUBLAS else ():
             dims = [x for k, v in dims.items() for x in ("-D", f"{k}={v}")]
