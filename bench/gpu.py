@@ -9,13 +9,14 @@ torch_geometric:
 Both sides take turns, `--rounds` times, each in a process of its own; a figure is the median of the rounds' medians. Peers are
 PyG as it comes (eager), under torch.compile, and where PyG has one its path over a sparse tensor; the best counts. float32,
 TF32 off on both sides, gradients of x, edge features and all params. Peak memory is what a pass needs beyond its inputs and
-the graph, results and gradients included: mpc's is counted by its runtime, PyTorch's by its allocator.
+the graph, results and gradients included: mpc's is counted by its runtime, with cuBLAS's workspace, PyTorch's by its allocator,
+without it. mpc takes NVRTC and cuBLAS from where the machine has them (MPC_NVRTC, MPC_LIBCUBLAS), else those that came with torch.
 
 `floor` is the time that the bytes take which no order of work can avoid, at the bandwidth of a copy measured in the same
 run: each node's and edge's values and results once, indices once. `gathers` counts the source's row once an edge instead, as if no cache
 held any. A layer's kernel cannot be faster than the first; on graphs beyond the cache it is near the second.
 """
-import argparse, datetime, json, os, statistics, subprocess, sys, tempfile, time
+import argparse, ctypes, datetime, json, os, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAYERS = "gcn sage gin gat gatv2 rgcn gatedgcn pna edgeconv".split()
@@ -81,8 +82,8 @@ def results(layer, n, e, d):
 
 def run_mpc(a, layer, graph, dim):
     command = [a.mpc, "bench", os.path.join(HERE, "layers", layer + ".mp"), "--target", "cuda", "--graph", graph, "-D", f"d={dim}",
-               "--min-time", str(a.min_time), "--backward", "--json"]
-    p = subprocess.run(command, capture_output=True, text=True)
+               "--min-time", str(a.min_time), "--backward", "--json"] + (["--grad", "x,W,b"] if layer == "gcn" else [])    # norms are given
+    p = subprocess.run(command, capture_output=True, text=True, env=a.env)
     if p.returncode:
         return {"error": (p.stderr.strip() or f"status {p.returncode}").splitlines()[0]}
     r = json.loads(p.stdout)
@@ -205,10 +206,27 @@ a = torch.empty(1 << 29, device='cuda'); b = torch.empty_like(a)
 ms = []
 for i in range(20):
     s, t = (torch.cuda.Event(enable_timing=True) for _ in range(2)); s.record(); b.copy_(a); t.record(); t.synchronize(); ms.append(s.elapsed_time(t))
-import torch_geometric
+import torch_geometric, glob, os
+near = os.path.dirname(os.path.dirname(torch.__file__))
+find = lambda name: sorted(glob.glob(os.path.join(near, 'nvidia', '**', name + '.so.*[0-9]'), recursive=True))[-1:]
+libraries = {'MPC_NVRTC': find('libnvrtc'), 'MPC_LIBCUBLAS': find('libcublas')}
 print(json.dumps({'gpu': torch.cuda.get_device_name(), 'bandwidth': 2 * 4 * (1 << 29) / (sorted(ms)[10] * 1e-3), 'torch': torch.__version__,
-                  'cuda': torch.version.cuda, 'pyg': torch_geometric.__version__}))
+                  'cuda': torch.version.cuda, 'pyg': torch_geometric.__version__, 'libraries': {k: v[0] for k, v in libraries.items() if v}}))
 """
+
+
+def loads(name):
+    try:
+        ctypes.CDLL(name)
+        return True
+    except OSError:
+        return False
+
+
+def environment(found):
+    """The machine's own libraries come first; those of torch stand in for what it lacks."""
+    has = {"MPC_NVRTC": any(loads(f"libnvrtc.so{v}") for v in (".13", ".12", "")), "MPC_LIBCUBLAS": any(loads(f"libcublas.so{v}") for v in (".13", ".12", ""))}
+    return dict({k: v for k, v in found.items() if not has[k]}, **os.environ)
 
 
 # ---- both --------------------------------------------------------------------------------------------------------
@@ -273,6 +291,8 @@ def main():
     if probe.returncode:
         sys.exit("no measurement: " + (probe.stderr.strip() or "?").splitlines()[-1])
     machine = dict(json.loads(probe.stdout), date=datetime.datetime.now().isoformat(timespec="seconds"), command=" ".join(sys.argv))
+    a.env = environment(machine["libraries"])
+    machine["used"] = {k: a.env.get(k, "the machine's own") for k in machine["libraries"]}
     path = a.out or os.path.join(HERE, "results", f"gpu-{datetime.date.today()}.jsonl")
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     print(f"{machine['gpu']}, {machine['bandwidth'] / 1e9:.0f} GB/s, torch {machine['torch']}, PyG {machine['pyg']}")

@@ -10,7 +10,9 @@
 
 static void *open_library(void)
 {
-    static const char *const names[] = { "libcublas.so.13", "libcublas.so.12", "libcublas.so" };
+    static const char *const names[] = { "libcublas.so.13", "libcublas.so.12", "libcublas.so", "/usr/local/cuda/lib64/libcublas.so.13",
+                                         "/usr/local/cuda/lib/libcublas.so.13", "/usr/local/cuda/lib64/libcublas.so.12",
+                                         "/usr/local/cuda/lib/libcublas.so.12" };
     const char *own = getenv("MPC_LIBCUBLAS");
     if (own && *own)
         return dlopen(own, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);

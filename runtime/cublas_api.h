@@ -1,7 +1,7 @@
 /*
  * libcublas, found at run time by name, as libcuda is (cuda_api.h): the library that the environment's MPC_LIBCUBLAS names, else
- * libcublas.so.13, .12 and libcublas.so: one that the process has loaded already (PyTorch's) is found by its name, too. It stays
- * open for the life of the process.
+ * libcublas.so.13, .12 and libcublas.so in the loader's places and in /usr/local/cuda: one that the process has loaded already
+ * (PyTorch's) is found by its name, too. It stays open for the life of the process.
  */
 #ifndef RUNTIME_CUBLAS_API_H
 #define RUNTIME_CUBLAS_API_H

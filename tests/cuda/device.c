@@ -469,6 +469,62 @@ static void test_pairs(world *w, const char *folder)
     }
 }
 
+/* ---- An array of more than 2^32 elements ------------------------------------------------------------------------------- */
+
+enum { FAR_ROWS = (1 << 22) + 64, FAR_WIDTH = 1024, FAR_EDGES = 6, FAR_DST = 3 };
+
+/* Five rows of a matrix of 17 GB are read, some beyond 2^32 elements; on the emulated driver, and on a GPU, whose memory it fits. */
+static void test_far(world *w)
+{
+    static const char text[] = "layer Far(d) {\n    node x[d];\n    update g = sum(src.x) + max(2 * src.x);\n}\n";
+    static const int32_t src[FAR_EDGES] = {FAR_ROWS - 1, 5, 1 << 21, FAR_ROWS - 2, 5, (1 << 22) + 1}, dst[FAR_EDGES] = {0, 0, 1, 1, 2, 2};
+    const size_t bytes = (size_t)FAR_ROWS * FAR_WIDTH * sizeof(float);
+    const char *own = getenv("MPC_LIBCUDA");
+    void *library = dlopen(own && *own ? own : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL), *at[3] = {NULL, NULL, NULL};
+    int (*alloc)(uint64_t *p, size_t bytes) = NULL, (*release)(uint64_t p) = NULL, (*upload)(uint64_t to, const void *from, size_t bytes, void *s) = NULL;
+    uint64_t far = 0;
+    if (library) {
+        at[0] = dlsym(library, "cuMemAlloc_v2");
+        at[1] = dlsym(library, "cuMemFree_v2");
+        at[2] = dlsym(library, "cuMemcpyHtoDAsync_v2");
+    }
+    memcpy(&alloc, &at[0], sizeof alloc);
+    memcpy(&release, &at[1], sizeof release);
+    memcpy(&upload, &at[2], sizeof upload);
+    if (!alloc || !release || !upload || alloc(&far, bytes) != 0) {
+        printf("an array of %zu bytes is not to be had\n", bytes);
+        return;
+    }
+    mp_graph *g = NULL;
+    mp_module *mod = NULL;
+    mp_layer *l = NULL;
+    tensor rows, y;
+    make(w, &rows, FAR_EDGES, FAR_WIDTH, 7);     /* edge k's row of x; the same where the source is */
+    memcpy(rows.data + 4 * FAR_WIDTH, rows.data + FAR_WIDTH, FAR_WIDTH * sizeof(float));
+    make(w, &y, FAR_DST, FAR_WIDTH, 8);
+    for (int k = 0; k < FAR_EDGES; k++)
+        CHECK(w, upload(far + (uint64_t)src[k] * FAR_WIDTH * sizeof(float), rows.data + k * FAR_WIDTH, FAR_WIDTH * sizeof(float), NULL) == 0);
+    int64_t shape[] = {FAR_ROWS, FAR_WIDTH};
+    DLTensor x = {.data = (void *)(uintptr_t)far, .device = {kDLCUDA, 0}, .ndim = 2, .dtype = {kDLFloat, 32, 1}, .shape = shape};
+    CHECK(w, mp_graph_from_coo(w->gpu, FAR_ROWS, FAR_DST, FAR_EDGES, src, dst, &g) == MP_OK);
+    CHECK(w, mpc_compile_text(w->gpu, "far.mp", text, &(mpc_options){.no_cache = 1}, &mod) == MP_OK);
+    CHECK(w, mod && mp_layer_create(mod, NULL, NULL, 0, &l) == MP_OK);
+    CHECK(w, l && mp_bind(l, "x", &x, 0) == MP_OK && mp_bind(l, "g", &y.t, 0) == MP_OK && mp_forward(l, g) == MP_OK);
+    int wrong = 0;
+    for (int i = 0; i < FAR_DST; i++)
+        for (int j = 0; j < FAR_WIDTH; j++) {
+            const float *one = rows.data + 2 * i * FAR_WIDTH + j, *two = one + FAR_WIDTH;
+            wrong += !near(&y.data[i * FAR_WIDTH + j], &(float){*one + *two + 2 * fmaxf(*one, *two)}, 1);
+        }
+    CHECK(w, wrong == 0);
+    mp_layer_destroy(l);
+    mp_module_destroy(mod);
+    mp_graph_destroy(g);
+    CHECK(w, release(far) == 0);
+    free(rows.data);
+    free(y.data);
+}
+
 /* ---- What must be refused ----------------------------------------------------------------------------------------- */
 
 static void test_refusals(world *w)
@@ -502,6 +558,7 @@ int main(int argc, char **argv)
     test_until(&w, argv[1]);
     test_products(&w, argv[1]);
     test_pairs(&w, argv[2]);
+    test_far(&w);
     test_refusals(&w);
     uint64_t left = 1;
     mp_device_memory(w.gpu, &left, NULL);

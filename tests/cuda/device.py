@@ -24,6 +24,9 @@ PROGRAMS = {"gat": {"heads": 2, "in": 6, "out": 4}, "pagerank": {}, "rgcn": {"in
 PRODUCTS = {"gat": {"heads": 2, "in": 8, "out": 8}, "gatedgcn": {"d": 8}, "pna": {"in": 8, "out": 8}, "sage": {"in": 9, "out": 8},
             "gin": {"in": 8, "hid": 8, "out": 8}, "transformer_block": {"d": 8, "heads": 2, "k": 4, "ff": 16}, "appnp": {"in": 8, "hid": 8, "out": 8}}
 
+# In halves, with widths of whole vectors and odd ones.
+HALVES = ("gat", "rgcn", "edgeconv", "gin", "pna", "binned")
+
 
 def run(args, env=None, cache=""):
     e = dict(os.environ, MPC_CACHE_DIR=cache, **(EMULATED if env is None else env))
@@ -44,14 +47,18 @@ def read(path):
     n = int.from_bytes(b[8:10], "little") if b[6] == 1 else int.from_bytes(b[8:12], "little")
     at = (10 if b[6] == 1 else 12) + n
     kind = re.search(rb"'descr': '<?\|?([fib])(\d)'", b[:at])
+    if kind.group(1) + kind.group(2) == b"f2":
+        import struct
+        return struct.unpack(f"<{(len(b) - at) // 2}e", b[at:])
     code = {b"f4": "f", b"f8": "d", b"i4": "i", b"i8": "q"}[kind.group(1) + kind.group(2)]
     return array.array(code, b[at:])
 
 
-def same(a, b):
+def same(a, b, unit=0):
+    """Within f32's rounding; of results that are stored in halves, also one unit in the last place."""
     for name in sorted(os.listdir(a)):
         x, y = read(os.path.join(a, name)), read(os.path.join(b, name))
-        if len(x) != len(y) or any(abs(u - v) > 3e-4 * (1 + abs(v)) for u, v in zip(x, y) if v == v):
+        if len(x) != len(y) or any(abs(u - v) > 3e-4 * (1 + abs(v)) + unit * abs(v) for u, v in zip(x, y) if v == v):
             return False
     return sorted(os.listdir(a)) == sorted(os.listdir(b))
 
@@ -95,7 +102,7 @@ def damaged(lib, dims, runs=10):
     return ok
 
 
-def compare(name, dims, folder, env=None, extra=()):
+def compare(name, dims, folder, env=None, extra=(), unit=0):
     file = os.path.join(LAYERS, name + ".mp")
     if not os.path.exists(file):
         file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", name + ".mp")
@@ -114,7 +121,7 @@ def compare(name, dims, folder, env=None, extra=()):
     if env and "products by cuBLAS" not in r.stderr:
         print("no product was done by cuBLAS")
         return False
-    return len(out["cpu"]) == len(out["cuda"]) and all(same(a, b) for a, b in zip(out["cuda"], out["cpu"]))
+    return len(out["cpu"]) == len(out["cuda"]) and all(same(a, b, unit) for a, b in zip(out["cuda"], out["cpu"]))
 
 
 def main():
@@ -127,6 +134,12 @@ def main():
         os.mkdir(os.path.join(folder, "products"))
         for name, dims in PROGRAMS.items():
             check(compare(name, [x for k, v in dims.items() for x in ("-D", f"{k}={v}")], folder), name + ": as on the CPU, forward and backward")
+
+        for real, unit in (("f16", 2.0 ** -10), ("bf16", 2.0 ** -7)):
+            os.mkdir(os.path.join(folder, real))
+            for name in HALVES:
+                dims = [x for k, v in (PROGRAMS.get(name) or PRODUCTS[name]).items() for x in ("-D", f"{k}={v}")]
+                check(compare(name, dims, os.path.join(folder, real), None, ["--real", real], unit), f"{name}: in {real}")
 
         for name, dims in PRODUCTS.items() if CUBLAS else ():
             dims = [x for k, v in dims.items() for x in ("-D", f"{k}={v}")]

@@ -2,7 +2,8 @@
  * tests capture graphs. Kernels are run by the emulator. So the device runtime as it is, all but the GPU, runs in tests.
  *
  * It is stricter than a GPU. Device memory can be touched by kernels and copies alone: the host that reads or writes it
- * ends by a signal. What was allocated is full of rubbish. While a stream is captured nothing may be allocated, freed or
+ * ends by a signal. What was allocated is full of rubbish (of what is larger than 256 MiB the beginning, so that tests may have arrays larger
+ * than the machine). While a stream is captured nothing may be allocated, freed or
  * waited for. A kernel must be given no more shared memory than its function was allowed. EMU_SHARED: bytes that a block
  * may have. EMU_TRACE: a line for each call that is counted. */
 #define _GNU_SOURCE
@@ -46,8 +47,8 @@ static struct {
     stream usual;
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static const size_t MOST = (size_t)16 << 30;
-enum { ALIGN = 256 };
+static const size_t MOST = (size_t)64 << 30;     /* of addresses: what nobody touches takes no memory */
+enum { ALIGN = 256, RUBBISH = 256 << 20 };
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
@@ -108,7 +109,7 @@ static int allocate(uint64_t *out, size_t bytes)
         driver.top = end > driver.top ? end : driver.top;
     }
     open_memory();
-    memset((void *)(uintptr_t)*out, 0xa5, bytes);
+    memset((void *)(uintptr_t)*out, 0xa5, bytes < RUBBISH ? bytes : 4096);
     close_memory();
     return OK;
 }
