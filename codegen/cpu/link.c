@@ -115,8 +115,7 @@ static int run_linker(const char *tool, bool driver, const char *out, char **fil
         argv[n++] = files[i];
     for (size_t i = 0; i < n_extra; i++)
         argv[n++] = !driver && strncmp(extra[i], "-Wl,", 4) == 0 ? extra[i] + 4 : extra[i];
-    if (driver)
-        argv[n++] = "-lm";
+    argv[n++] = driver ? "-lm" : "--build-id";
     argv[n] = NULL;
     int status = run_tool((char *const *)argv, said, said_size);
     free(argv);
@@ -126,9 +125,13 @@ static int run_linker(const char *tool, bool driver, const char *out, char **fil
 static bool link_files(const char *out, char **files, size_t n_files, const char *const *extra,
                        size_t n_extra, char *err, size_t err_size)
 {
-    const char *tools[] = {getenv("MPC_CC"), "cc", "gcc", "clang", "ld"};
+    /* A layer needs nothing of what a compiler adds, which takes several times as long as the linker; libraries that are
+     * named are where the compiler knows them to be. */
+    const char *own = getenv("MPC_CC");
+    const char *const alone[] = {own, "ld", "cc", "gcc", "clang"}, *const with_libraries[] = {own, "cc", "gcc", "clang", "ld"};
+    const char *const *tools = n_extra ? with_libraries : alone;
     char said[2048];
-    for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++) {
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
         if (!tools[i] || !tools[i][0])
             continue;
         const char *base = strrchr(tools[i], '/');
@@ -146,7 +149,7 @@ static bool link_files(const char *out, char **files, size_t n_files, const char
             return false;
         }
     }
-    snprintf(err, err_size, "no linker found: a shared library needs one of cc, gcc, clang, ld (or MPC_CC)");
+    snprintf(err, err_size, "no linker found: a shared library needs one of ld, cc, gcc, clang (or MPC_CC)");
     return false;
 }
 

@@ -1,7 +1,7 @@
-/* Objects to a shared library, by the system's compiler driver or linker.
+/* Objects to a shared library, by the system's linker or compiler driver.
  *
- * Tried in turn: the program named by the environment's MPC_CC, cc, gcc, clang, ld. It is started with an
- * argument vector, never through a shell. The library appears under its name only when it is complete. */
+ * Tried in turn: the program named by the environment's MPC_CC, ld, cc, gcc, clang; with further arguments ld
+ * is the last. It is started with an argument vector, never through a shell. The library appears under its name only when it is complete. */
 #ifndef MPC_CODEGEN_CPU_LINK_H
 #define MPC_CODEGEN_CPU_LINK_H
 

@@ -1,6 +1,6 @@
 /* All kernels, for one or several CPUs, and the table that finds them: see module.h.
  *
- * An object is made in parts: kernels of some hundred instructions together, larger ones alone, and each product
+ * An object is made in parts: small kernels together, larger ones alone, and each product
  * (gemm.h) alone, since several kernels may call it. Functions of other parts are named as hidden symbols. Text, and
  * code with lines of the source, comes from one part. */
 #include "codegen/cpu/module.h"
@@ -18,7 +18,7 @@
 #include "compiler/support/str.h"
 #include "runtime/device_code.h"
 
-enum { MOST_VARIANTS = 8, PART_INSTRUCTIONS = 600 };
+enum { MOST_VARIANTS = 8, PART_INSTRUCTIONS = 200 };
 
 typedef struct builder {
     arena *mem;
