@@ -209,6 +209,9 @@ void emit_return(emitter *e, LLVMValueRef v);                            /* NULL
 LLVMValueRef emit_param(emitter *e, unsigned i);
 /* "noalias", "readonly", "nocapture", ... on parameter i of fn; "noinline", "cold", ... on fn with i < 0. */
 void emit_attribute(emitter *e, LLVMValueRef fn, int i, const char *name);
+/* The loops of the current function multiply their counters by what is not known: see hide_counters in object.c. */
+#define EMIT_KEEPS_COUNTERS "mpc-keeps-counters"
+void emit_keep_counters(emitter *e);
 LLVMValueRef emit_call(emitter *e, LLVMValueRef fn, const LLVMValueRef *args, unsigned n);
 /* A function of the runtime or of libc, declared at its first use by the types of the arguments. */
 LLVMValueRef emit_call_extern(emitter *e, const char *name, LLVMTypeRef ret, const LLVMValueRef *args,

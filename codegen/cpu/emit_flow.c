@@ -183,6 +183,11 @@ static void set_text(emitter *e, LLVMValueRef fn, const char *key, const char *v
     LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
 }
 
+void emit_keep_counters(emitter *e)
+{
+    set_text(e, e->fn, EMIT_KEEPS_COUNTERS, "");
+}
+
 LLVMValueRef emit_function_begin(emitter *e, const char *name, fn_visibility vis, LLVMTypeRef ret,
                                  const LLVMTypeRef *params, unsigned n)
 {

@@ -218,6 +218,7 @@ kval kg_dim(kgen *g, kdim d)
     if (c)
         return c->value;
     LLVMBasicBlockRef from = kg_enter(g, 0);
+    emit_keep_counters(g->e);
     kval v = kg_scalar(emit_invariant(g->e, emit_field(g->e, EL_I64, g->dim, 8 * (int64_t)d.slot)));
     kg_leave(g, 0, from);
     kg_keep(g, key, 0, false, v);

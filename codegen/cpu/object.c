@@ -9,6 +9,8 @@
 #include <llvm-c/Error.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+#include "codegen/cpu/emit.h"
+
 /* The emitters make vectors, fold constants and keep values out of memory themselves. What is left to do: put
  * the frame's variables into registers, drop what is computed twice, take what a loop does not change out of it, and
  * unroll where asked. Vectorisers, inliners by cost, interprocedural passes and everything about memory that
@@ -95,6 +97,12 @@ static bool is_counter(LLVMValueRef phi, LLVMTypeRef type)
     return false;
 }
 
+static bool keeps_counters(LLVMValueRef f)
+{
+    return LLVMGetStringAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, EMIT_KEEPS_COUNTERS,
+                                         sizeof EMIT_KEEPS_COUNTERS - 1);
+}
+
 /* What is addressed by the counter reads `to` instead; steps go on from the counter itself. */
 static void read_instead(LLVMValueRef counter, LLVMValueRef to)
 {
@@ -111,8 +119,9 @@ static void read_instead(LLVMValueRef counter, LLVMValueRef to)
 
 /* LLVM's strength reduction looks for the best set of pointers to step for all addresses in a loop: a quarter of the
  * time of code generation. On x86 an address may be a base and a scaled counter, which is what the emitters write, and
- * its choice is no faster. No option that is not the whole process's leaves it out; but it has nothing to choose where
- * the counter is read through an annotation, which costs no instruction. */
+ * its choice is no faster where sizes are known (where they are not it takes products out of loops, which is worth up to
+ * a tenth). No option that is not the whole process's leaves it out; but it has nothing to choose where the counter is
+ * read through an annotation, which costs no instruction. */
 static void hide_counters(LLVMModuleRef mod)
 {
     static const char annotation[] = "llvm.annotation";
@@ -121,7 +130,9 @@ static void hide_counters(LLVMModuleRef mod)
     unsigned id = LLVMLookupIntrinsicID(annotation, sizeof annotation - 1);
     LLVMValueRef fn = LLVMGetIntrinsicDeclaration(mod, id, over, 2), none = LLVMConstNull(ptr);
     LLVMBuilderRef b = LLVMCreateBuilderInContext(cx);
-    for (LLVMValueRef f = LLVMGetFirstFunction(mod); f; f = LLVMGetNextFunction(f))
+    for (LLVMValueRef f = LLVMGetFirstFunction(mod); f; f = LLVMGetNextFunction(f)) {
+        if (keeps_counters(f))
+            continue;
         for (LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(f); block; block = LLVMGetNextBasicBlock(block)) {
             LLVMValueRef at = LLVMGetFirstInstruction(block);
             while (at && LLVMIsAPHINode(at))
@@ -134,6 +145,7 @@ static void hide_counters(LLVMModuleRef mod)
                 read_instead(phi, LLVMBuildCall2(b, LLVMGlobalGetValueType(fn), fn, args, 4, ""));
             }
         }
+    }
     LLVMDisposeBuilder(b);
 }
 
