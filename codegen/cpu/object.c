@@ -14,15 +14,15 @@
 /* The emitters make vectors, fold constants and keep values out of memory themselves. What is left to do: put
  * the frame's variables into registers, drop what is computed twice, take what a loop does not change out of it, and
  * unroll where asked. Vectorisers, inliners by cost, interprocedural passes and everything about memory that
- * we do not use are left out: they take most of the time of LLVM's own pipelines and find nothing here. Nor do instcombine
- * and gvn find any: the code is as long and as fast without them, and they were half of the time of the passes. */
+ * we do not use are left out: they take most of the time of LLVM's own pipelines and find nothing here. Nor does gvn.
+ * instcombine is a quarter of what is left; where sizes are open it makes a GAT 6 % faster. */
 static const char *const pipelines[4] = {
     "always-inline,globaldce",
     "always-inline,globaldce,function(early-cse,simplifycfg,instsimplify)",
     "always-inline,globaldce,function(sroa,early-cse<memssa>,simplifycfg,loop-mssa(licm),loop-unroll<O2>,early-cse,instsimplify,"
     "simplifycfg)",
     "always-inline,globaldce,function(sroa,early-cse<memssa>,simplifycfg,loop-mssa(licm),loop-unroll<O3>,early-cse<memssa>,"
-    "instsimplify,loop-mssa(licm),simplifycfg)",
+    "instcombine<no-verify-fixpoint>,loop-mssa(licm),simplifycfg)",
 };
 
 bool object_verify(LLVMModuleRef mod, char *err, size_t err_size)
