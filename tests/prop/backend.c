@@ -75,11 +75,14 @@ static void backwards(void *ud, int64_t n, mp_part_fn part, void *arg)
 static bool make_contexts(backend *b, buf *out)
 {
     mp_context_options o[N_CONTEXTS] = {{.threads = 1}, {.threads = 2}, {.threads = 7, .parallel_for = backwards}};
-    for (int k = 0; k < N_CONTEXTS; k++)
+    for (int k = 0; k < N_CONTEXTS; k++) {
+        if (b->t->what & TRIAL_DEVICE)
+            o[k].device = (DLDevice){kDLCUDA, 0};
         if (mp_context_create(&o[k], &b->ctx[k])) {
             buf_printf(out, "context: %s\n", mp_error_message(NULL));
             return false;
         }
+    }
     return true;
 }
 
@@ -116,7 +119,8 @@ static bool is_determined(const backend *b, int i)
 
 static bool compile(backend *b, variant *v, int k, buf *out)
 {
-    mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .grad = b->training ? "all" : "none", .verify = 1};
+    mpc_options o = {.level = v->level ? MPC_O3 : MPC_O0, .real = v->f64 ? MP_F64 : MP_F32, .grad = b->training ? "all" : "none", .verify = 1,
+                     .targets = b->t->what & TRIAL_DEVICE ? MPC_TARGET_CUDA : 0};
     if (v->defines) {
         o.defines = b->defines;
         o.n_defines = b->n_defines;
@@ -328,15 +332,22 @@ static bool run(backend *b, variant *v, int k, arena *mem, const oracle *o, resu
     fine = fine && say(b, v, k, o, mp_prepare(layer, g), "prepare", out) && say(b, v, k, o, call(b, layer, g), b->training ? "training" : "forward", out);
     for (uint32_t i = 0; fine && i < l->n_outputs; i++) {
         DLTensor at = t[i];
+        DLManagedTensor *here = NULL;
         if (!at.data && is_gradient(l, i)) {
             r->at[i] = NULL;
             continue;
         }
         if (!at.data)
             fine = say(b, v, k, o, mp_output(layer, l->outputs[i].name, &at), "output", out);
+        if (fine && at.device.device_type != kDLCPU) {
+            fine = say(b, v, k, o, mp_tensor_to(b->ctx[k], &at, (DLDevice){kDLCPU, 0}, &here), "output", out);
+            at = here ? here->dl_tensor : at;
+        }
         for (int64_t row = 0; fine && row < y[i].rows; row++)
             for (int64_t e = 0; e < y[i].width; e++)
                 r->at[i][data_row(&y[i], row) * y[i].width + e] = tensors_get(at.data, at.dtype, element_at(&y[i], row, e));
+        if (here)
+            here->deleter(here);
     }
     mp_graph_destroy(g);
     return fine;
@@ -390,7 +401,7 @@ static verdict compare_variant(backend *b, variant *v, arena *mem, const oracle 
 
 verdict backend_compare(backend *b, arena *mem, const oracle *o, buf *out)
 {
-    bool threads = b->n_graphs++ == 0 || o->at->graph->kind == HG_HUB;
+    bool threads = b->t->what & TRIAL_DEVICE ? false : b->n_graphs++ == 0 || o->at->graph->kind == HG_HUB;
     verdict v = V_SAME;
     oracle rough;
     double *error = NULL;

@@ -92,6 +92,7 @@ static bool parse_options(int argc, char **argv, options *o)
         else if (!strcmp(argv[i], "--passes")) o->what &= TRIAL_GRAD;
         else if (!strcmp(argv[i], "--plan")) o->what = (o->what & TRIAL_GRAD) | TRIAL_PLAN;
         else if (!strcmp(argv[i], "--grad")) o->what |= TRIAL_GRAD;
+        else if (!strcmp(argv[i], "--device")) o->what |= TRIAL_DEVICE;
         else if (!strcmp(argv[i], "--all")) o->what |= TRIAL_ALL_VARIANTS;
         else if (!strcmp(argv[i], "--print")) o->print = true;
         else if (!strcmp(argv[i], "--file") && more) o->file = argv[++i];
@@ -167,7 +168,8 @@ static void report(const options *o, uint64_t seed, verdict v, const char *text)
         fputs(buf_text(&out), stdout);
         buf_free(&out);
     }
-    printf("repeat: %s --seed %llu%s%s\n", o->self, (unsigned long long)seed, o->what & TRIAL_GRAD ? " --grad" : "",
+    printf("repeat: %s --seed %llu%s%s%s\n", o->self, (unsigned long long)seed, o->what & TRIAL_GRAD ? " --grad" : "",
+           o->what & TRIAL_DEVICE ? " --device" : "",
            o->what & TRIAL_CODE ? (o->what & TRIAL_ALL_VARIANTS ? " --all" : "") : o->what & TRIAL_PLAN ? " --plan" : " --passes");
     fflush(stdout);
 }
@@ -268,7 +270,7 @@ int main(int argc, char **argv)
 {
     options o = {.seed = 1, .count = 1, .jobs = 1, .what = TRIAL_PLAN | TRIAL_CODE, .shrink = true, .seconds = 60, .self = argv[0]};
     if (!parse_options(argc - 1, argv + 1, &o)) {
-        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--grad] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
+        fprintf(stderr, "usage: prop [--seed S] [--count N] [--jobs J] [--passes|--plan|--all] [--grad] [--device] [--require N] [--print] [--keep-going] [--no-shrink] [--tell]\n");
         return 2;
     }
     if (o.print) {

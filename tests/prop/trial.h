@@ -18,7 +18,8 @@ typedef enum verdict {
 extern const char *const verdict_name[V_N];
 
 /* GRAD: the training pass and its gradients instead of the inference pass; the random programs have grads in them. */
-enum { TRIAL_PLAN = 1, TRIAL_CODE = 2, TRIAL_ALL_VARIANTS = 4, TRIAL_GRAD = 8 };
+enum { TRIAL_PLAN = 1, TRIAL_CODE = 2, TRIAL_ALL_VARIANTS = 4, TRIAL_GRAD = 8,
+       TRIAL_DEVICE = 16 };     /* on a GPU, or what the environment names in its place */
 
 typedef struct trial {
     const char *text;
