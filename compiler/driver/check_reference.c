@@ -215,7 +215,7 @@ void reference_free(reference *r)
 exit_status reference_run(const reference *r, const ir_layer *l, bool training, rounding_mode mode, uint64_t chance, interp_result *out)
 {
     interp_call call = {.graph = &r->graph, .reals = r->reals, .inputs = r->data, .training = training, .seed = r->seed,
-                        .round = mode == ROUND_ALL, .chance = chance, .exact = mode == ROUND_NOTHING};
+                        .round = mode >= ROUND_ALL, .chance = chance, .exact = mode == ROUND_NOTHING || mode == ROUND_F64};
     if (!interp_run(l, &call, out))
         return cli_fail(EXIT_WRONG, "the interpreter: %s", out->why);
     return EXIT_DONE;
@@ -225,8 +225,22 @@ exit_status reference_run(const reference *r, const ir_layer *l, bool training, 
 
 enum { DIRECTIONS = 3, TRIES = 4 };
 
-/* What the gradients are gradients of: each output's elements times their cotangents. What has no derivative is held
- * as it was at the base, a run of the joint layer. */
+/* What the gradients are gradients of: each output's elements times their cotangents. */
+static double weighed(const reference *r, const interp_result *res, double *size)
+{
+    const joint *j = r->joint;
+    double sum = *size = 0;
+    for (uint32_t i = 0; i < j->n_outputs; i++) {
+        const double *dy = j->cotangent[i] ? r->inputs[j->cotangent[i]] : NULL;
+        for (int64_t k = 0; dy && k < res->outputs[i].n; k++) {
+            sum += dy[k] * res->outputs[i].at[k];
+            *size += fabs(dy[k] * res->outputs[i].at[k]);
+        }
+    }
+    return sum;
+}
+
+/* The same of the layer alone. What has no derivative is held as it was at the base, a run of the joint layer. */
 static exit_status total(const reference *r, const interp_result *base, double *sum, double *size)
 {
     interp_result res = {0};
@@ -246,13 +260,8 @@ static exit_status total(const reference *r, const interp_result *base, double *
         st = cli_fail(EXIT_WRONG, "the interpreter: %s", res.why);
     free(data);
     *sum = *size = 0;
-    for (uint32_t i = 0; i < j->n_outputs && st == EXIT_DONE; i++) {
-        const double *dy = j->cotangent[i] ? r->inputs[j->cotangent[i]] : NULL;
-        for (int64_t k = 0; dy && k < res.outputs[i].n; k++) {
-            *sum += dy[k] * res.outputs[i].at[k];
-            *size += fabs(dy[k] * res.outputs[i].at[k]);
-        }
-    }
+    if (st == EXIT_DONE)
+        *sum = weighed(r, &res, size);
     interp_free(&res);
     return st;
 }
@@ -296,6 +305,36 @@ static exit_status differences(const reference *r, const interp_result *base, co
     return EXIT_DONE;
 }
 
+static double along(const reference *r, const interp_result *res, uint32_t input, const double *way)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < r->data[input].n; i++)
+        sum += way[i] * res->outputs[r->joint->gradient[input]].at[i];
+    return sum;
+}
+
+/* How far roundings of double precision alone move what the gradient says, and what differences by steps of h do: either may be
+ * what larger numbers leave, as the derivative of a tanh near 1. */
+static exit_status rounding_of(const reference *r, uint32_t input, const double *way, double h, double *noise)
+{
+    double sum[2] = {INFINITY, -INFINITY}, all[2] = {INFINITY, -INFINITY};
+    exit_status st = EXIT_DONE;
+    for (uint64_t chance = 1; chance <= 6 && st == EXIT_DONE; chance++) {
+        interp_result res = {0};
+        st = reference_run(r, r->joint->l, true, ROUND_F64, chance, &res);
+        if (st == EXIT_DONE) {
+            double size, y = weighed(r, &res, &size), g = along(r, &res, input, way);
+            sum[0] = fmin(sum[0], g);
+            sum[1] = fmax(sum[1], g);
+            all[0] = fmin(all[0], y);
+            all[1] = fmax(all[1], y);
+        }
+        interp_free(&res);
+    }
+    *noise = sum[1] >= sum[0] ? sum[1] - sum[0] + 2 * (all[1] - all[0]) / h : 0;
+    return st;
+}
+
 /* One direction; `beside` moves the start, too. */
 static exit_status try_direction(reference *r, uint32_t input, uint64_t *state, bool beside, slope *out, bool *smooth)
 {
@@ -313,17 +352,18 @@ static exit_status try_direction(reference *r, uint32_t input, uint64_t *state, 
         memcpy(r->inputs[input], start, (size_t)n * sizeof *start);
         st = reference_run(r, r->joint->l, true, ROUND_NOTHING, 0, &res);
     }
-    double told = 0, size = 0, seen = 0, doubt = 0;
-    for (int64_t i = 0; i < n && st == EXIT_DONE; i++) {
-        double part = way[i] * res.outputs[r->joint->gradient[input]].at[i];
-        told += part;
-        size += fabs(part);
-    }
+    double told = st == EXIT_DONE ? along(r, &res, input, way) : 0, size = 0, seen = 0, doubt = 0;
+    for (int64_t i = 0; i < n && st == EXIT_DONE; i++)
+        size += fabs(way[i] * res.outputs[r->joint->gradient[input]].at[i]);
     line l = {r->inputs[input], start, way, n};
-    for (double h = 1e-3; st == EXIT_DONE && h > 5e-7 && !*smooth; h /= 10)
-        st = differences(r, &res, &l, h, &seen, &doubt, smooth);
+    double h = 1e-2;
+    while (st == EXIT_DONE && h > 5e-6 && !*smooth)
+        st = differences(r, &res, &l, h /= 10, &seen, &doubt, smooth);
     if (st == EXIT_DONE && *smooth) {
-        double allowed = 1e-6 * size + 4 * doubt + 1e-12, error = fabs(told - seen);
+        double allowed = 1e-6 * size + 4 * doubt + 1e-12, error = fabs(told - seen), noise = 0;
+        if (!(error <= allowed))
+            st = rounding_of(r, input, way, h, &noise);
+        allowed += 8 * noise;
         bool worse = !(error / allowed <= fabs(out->told - out->seen) / fmax(out->allowed, 1e-300));
         if (!out->allowed || worse) {
             out->told = told;

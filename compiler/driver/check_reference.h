@@ -34,9 +34,9 @@ typedef struct reference {
 /* The session's data as the interpreter takes them. Reports; to be freed on failure, too. */
 exit_status reference_make(session *s, const joint *j, uint64_t seed, reference *out);
 void reference_free(reference *r);
-/* Which results are rounded to their type: none; those of f16 and bf16; all. */
-typedef enum rounding_mode { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL } rounding_mode;
-/* The joint layer, or one of the same inputs. chance: of ROUND_ALL, interp_call's. Reports. The result is to be freed on
+/* Which results are rounded to their type: none; those of f16 and bf16; all; all as if they were f64, by chance. */
+typedef enum rounding_mode { ROUND_NOTHING, ROUND_HALVES, ROUND_ALL, ROUND_F64 } rounding_mode;
+/* The joint layer, or one of the same inputs. chance: of the last two, interp_call's. Reports. The result is to be freed on
  * failure, too. */
 exit_status reference_run(const reference *r, const ir_layer *l, bool training, rounding_mode mode, uint64_t chance, interp_result *out);
 

@@ -81,7 +81,7 @@ double run_keep(const run *x, unsigned type, double value)
 {
     bool half = type == T_F16 || type == T_BF16;
     if (x->chance && !x->leaf && ir_is_float(type))
-        return chance_keep(x->chance, type, value);
+        return chance_keep(x->chance, x->call->exact ? T_F64 : type, value);
     return x->call->round || (half && !x->call->exact) ? ir_round(value, type) : value;
 }
 

@@ -31,7 +31,8 @@ typedef struct interp_call {
     int64_t apart;                      /* of sequences of which not all entries are kept, every so-manyth; 0: all */
     bool round;                         /* round each floating result to its type, and sums at each addition */
     uint64_t chance;                    /* with `round`, unless 0: by chance of this seed, each to one of the two numbers
-                                           around it, and for several that read it not to the same (interp_chance.c) */
+                                           around it, and for several that read it not to the same (interp_chance.c);
+                                           with `exact`, too, as if all were f64 */
     bool exact;                         /* halves are not rounded to their type, either */
     bool poison;                        /* an infinite sum or product is NaN: what is NaN then hangs on infinities,
                                            where the order of work may decide between infinity and NaN */

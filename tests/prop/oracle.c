@@ -136,7 +136,7 @@ enum { MAX_SYMBOLS = 64, MAX_STATICS = 64 };
 
 typedef enum rounding { HALVES, ROUNDED, EXACT } rounding;      /* what is rounded to its type: half types alone, all, nothing */
 
-static bool interpret(const ir_layer *l, const situation *s, const interp_data *inputs, rounding how, bool poison, interp_result *r)
+static bool run(const ir_layer *l, const situation *s, const interp_data *inputs, rounding how, bool poison, uint64_t chance, interp_result *r)
 {
     int64_t dims[MAX_SYMBOLS] = {0};
     double reals[MAX_STATICS] = {0};
@@ -153,13 +153,23 @@ static bool interpret(const ir_layer *l, const situation *s, const interp_data *
     interp_graph ig = {.n_src = g->n_src, .n_dst = g->n_dst, .n_edges = g->n_edges, .src = g->src, .dst = g->dst, .square = g->square,
                        .n_graphs = g->n_graphs, .graph_ptr = g->graph_ptr, .degrees = g->degrees};
     interp_call call = {.graph = &ig, .dims = dims, .n_dims = n < MAX_SYMBOLS ? n : MAX_SYMBOLS, .reals = reals, .inputs = inputs, .seed = ORACLE_SEED, .training = s->training,
-                        .apart = s->apart, .round = how == ROUNDED, .exact = how == EXACT, .poison = poison};
+                        .apart = s->apart, .round = how == ROUNDED || chance, .chance = chance, .exact = how == EXACT, .poison = poison};
     return interp_run(l, &call, r);
+}
+
+static bool interpret(const ir_layer *l, const situation *s, const interp_data *inputs, rounding how, bool poison, interp_result *r)
+{
+    return run(l, s, inputs, how, poison, 0, r);
 }
 
 bool oracle_interpret(const ir_layer *l, const situation *s, const interp_data *inputs, interp_result *result)
 {
     return interpret(l, s, inputs, EXACT, false, result);
+}
+
+bool oracle_interpret_by_chance(const ir_layer *l, const situation *s, const interp_data *inputs, uint64_t chance, interp_result *result)
+{
+    return run(l, s, inputs, EXACT, false, chance, result);
 }
 
 static bool decides(unsigned op)

@@ -59,6 +59,8 @@ void oracle_free(oracle *o);
 
 /* The interpreter alone, in double precision, half types too. False, with result.why: it cannot. */
 bool oracle_interpret(const ir_layer *l, const situation *s, const interp_data *inputs, interp_result *result);
+/* The same with roundings of double precision left to chance, of a seed that is not 0: what rounding may make of it. */
+bool oracle_interpret_by_chance(const ir_layer *l, const situation *s, const interp_data *inputs, uint64_t chance, interp_result *result);
 
 /* By output the greatest |rounded - exact| of runs in which every result is rounded to f32, at the inputs and at others
  * beside them (one number may be rounded well by chance); in mem. The layer is one whose reals are f32. An infinite
