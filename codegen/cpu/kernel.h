@@ -20,7 +20,8 @@ typedef struct kernel_options {
 
 typedef struct kernel_functions { LLVMValueRef rows, piece; } kernel_functions;     /* piece NULL: no fiber */
 
-/* Writes the functions `name`.rows and `name`.piece into the emitter's module, with internal linkage. `mem`
+/* Writes the functions `name`.rows and `name`.piece into the emitter's module, with internal linkage; where there
+ * are both, they call `name`.walk, which does the work of either. `mem`
  * is for tables that are dropped before it returns. */
 kernel_functions kernel_emit(emitter *e, arena *mem, const kplan *p, uint32_t kernel, const char *name,
                              const kernel_options *options);
